@@ -9,12 +9,18 @@ public final class Philox {
 
     /// What a stream of numbers is for; its own stream each, so that no two uses share numbers.
     public enum Stream {
-        INITIALISATION,
-        SHUFFLE,
-        DROPOUT,
-        SAMPLING,
-        WORLD,
-        BOOTSTRAP
+        INITIALISATION(1),
+        SHUFFLE(2),
+        DROPOUT(3),
+        SAMPLING(4),
+        WORLD(5),
+        BOOTSTRAP(6);
+
+        private final int number;
+
+        Stream(int number) {
+            this.number = number;
+        }
     }
 
     private static final long M0 = 0xD2511F53L;
@@ -30,7 +36,7 @@ public final class Philox {
         if (step < 0 || step >= MAX || index < 0 || index >= MAX) {
             throw new IllegalArgumentException("step and index must be in [0, 2^48): " + step + ", " + index);
         }
-        return block((int) index, (int) (index >>> 32) | (int) (step >>> 32) << 16, (int) step, stream.ordinal(), seed);
+        return block((int) index, (int) (index >>> 32) | (int) (step >>> 32) << 16, (int) step, stream.number, seed);
     }
 
     /// Uniform in [0, 1), 53 bits.
