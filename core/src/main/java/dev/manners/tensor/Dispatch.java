@@ -26,10 +26,10 @@ final class Dispatch {
     /// @param arguments in the schema's order: Tensor, null (None), Long, Integer, Double, Boolean, or List of Tensor
     /// @return the first result, a tensor, or null where the operator returns nothing
     static @Nullable Tensor call(String name, String overload, @Nullable Object... arguments) {
-        try (org.bytedeco.javacpp.PointerScope scope = new org.bytedeco.javacpp.PointerScope()) {
+        try (Scope scope = Scope.open()) {
             OperatorHandle operator = OPERATORS.computeIfAbsent(name + "." + overload, key -> {
                 OperatorHandle found = Dispatcher.singleton().findSchemaOrThrow(name, overload);
-                scope.detach(found);
+                found.retainReference();
                 return found;
             });
             IValueVector stack = new IValueVector();
@@ -45,8 +45,7 @@ final class Dispatch {
                 return null;
             }
             org.bytedeco.pytorch.Tensor result = new org.bytedeco.pytorch.Tensor(first.toTensor());
-            scope.detach(result);
-            return Tensor.adopt(result);
+            return scope.keep(Tensor.adopt(result));
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.manners.tensor;
 
 import org.bytedeco.javacpp.PointerScope;
+import org.jspecify.annotations.Nullable;
 
 /// Frees every tensor made inside it, by its thread, when it closes; those that are to live on are taken out with
 /// [#keep]. One per micro-step, per decoding step, per function that makes tensors nobody returns.
@@ -11,6 +12,8 @@ public final class Scope implements AutoCloseable {
     static {
         LibTorch.load();
     }
+
+    private final @Nullable PointerScope outer = PointerScope.getInnerScope();
 
     private final PointerScope pointers = new PointerScope();
 
@@ -23,35 +26,19 @@ public final class Scope implements AutoCloseable {
     /// Takes a tensor out of this scope and gives it to the enclosing one, if there is one; otherwise it lives until
     /// it is closed.
     public Tensor keep(Tensor tensor) {
-        pointers.detach(tensor.pointer());
-        PointerScope outer = outer();
         if (outer != null) {
             outer.attach(tensor.pointer());
+        } else {
+            tensor.pointer().retainReference();
         }
         return tensor;
     }
 
     /// Takes a tensor out of this scope and every enclosing one: it lives until it is closed.
     public Tensor keepForever(Tensor tensor) {
-        pointers.detach(tensor.pointer());
+        // Closing releases the scope's reference; this one is the keeper's.
+        tensor.pointer().retainReference();
         return tensor;
-    }
-
-    private @org.jspecify.annotations.Nullable PointerScope outer() {
-        PointerScope outer = null;
-        var all = PointerScope.getScopeIterator();
-        if (all != null) {
-            boolean passed = false;
-            while (all.hasNext()) {
-                PointerScope next = all.next();
-                if (passed) {
-                    outer = next;
-                    break;
-                }
-                passed = next == pointers;
-            }
-        }
-        return outer;
     }
 
     @Override

@@ -387,6 +387,14 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(t.lt(new Scalar(value)));
     }
 
+    public Tensor le(Tensor other) {
+        return new Tensor(t.le(other.t));
+    }
+
+    public Tensor le(double value) {
+        return new Tensor(t.le(new Scalar(value)));
+    }
+
     public Tensor ge(Tensor other) {
         return new Tensor(t.ge(other.t));
     }
@@ -577,8 +585,8 @@ public final class Tensor implements AutoCloseable {
         return t.requires_grad();
     }
 
-    public Tensor requireGrad() {
-        t.set_requires_grad(true);
+    public Tensor setRequiresGrad(boolean wanted) {
+        t.set_requires_grad(wanted);
         return this;
     }
 
@@ -595,7 +603,20 @@ public final class Tensor implements AutoCloseable {
     /// Accumulated gradient of a leaf, or null.
     public @Nullable Tensor grad() {
         org.bytedeco.pytorch.Tensor g = t.grad();
-        return g.defined() ? new Tensor(g) : null;
+        // A reference of its own: the leaf's may be dropped while this one lives.
+        return g.defined() ? new Tensor(new org.bytedeco.pytorch.Tensor(g)) : null;
+    }
+
+    /// Adds to the gradient of this leaf.
+    public void accumulateGrad(Tensor more) {
+        org.bytedeco.pytorch.Tensor g = t.mutable_grad();
+        if (g.defined()) {
+            try (NoGrad off = NoGrad.on()) {
+                g.add_(more.t);
+            }
+        } else {
+            g.put(more.t);
+        }
     }
 
     /// Drops the gradient and its memory.

@@ -1,0 +1,2 @@
+package dev.manners.config;
+public interface Checked { java.util.List<String> problems(); }

@@ -1,0 +1,206 @@
+package dev.manners.model;
+
+import dev.manners.BadInput;
+import dev.manners.files.AtomicFile;
+import dev.manners.files.Json;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+import java.util.stream.Stream;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`.
+public final class AdapterFiles {
+
+    private static final String PREFIX = "base_model.model.";
+
+    private AdapterFiles() {}
+
+    /// Makes an adapter for every module that the options name.
+    ///
+    /// @param values gives the values of a tensor by its PEFT name and shape
+    static void attach(Decoder decoder, Lora lora, BiFunction<String, long[], Tensor> values) {
+        if (decoder.lora() != null) {
+            throw new IllegalStateException("adapters are attached already");
+        }
+        Map<String, Parameter> made = new LinkedHashMap<>();
+        List<String> modules = new ArrayList<>();
+        decoder.projections().forEach(p -> {
+            for (int i = 0; i < p.modules().size(); i++) {
+                String module = p.modules().get(i);
+                modules.add(module);
+                if (!lora.targets(module)) {
+                    continue;
+                }
+                long out = p.weight().rows(i);
+                long in = p.weight().get().size(1);
+                Parameter a = make(made, values, module + ".lora_A.weight", lora.loraR(), in);
+                Parameter b = make(made, values, module + ".lora_B.weight", out, lora.loraR());
+                p.attach(
+                        i,
+                        new Adapter(
+                                a,
+                                b,
+                                p.rows(i),
+                                lora.scaling(),
+                                lora.loraDropout(),
+                                decoder.adapterSwitch(),
+                                decoder.dtype()));
+            }
+        });
+        if (made.isEmpty()) {
+            throw new BadInput("lora_target_modules " + lora.loraTargetModules()
+                    + " names no linear layer of this model; its layers end in "
+                    + modules.stream()
+                            .map(m -> m.substring(m.lastIndexOf('.') + 1))
+                            .distinct()
+                            .toList());
+        }
+        decoder.attached(lora, made);
+    }
+
+    private static Parameter make(
+            Map<String, Parameter> made, BiFunction<String, long[], Tensor> values, String name, long... shape) {
+        try (Scope scope = Scope.open()) {
+            String full = PREFIX + name;
+            Parameter parameter = new Parameter(full, scope.keepForever(values.apply(full, shape)));
+            made.put(full, parameter);
+            return parameter;
+        }
+    }
+
+    /// Reads a PEFT directory and attaches its adapters.
+    ///
+    /// @throws BadInput for kinds of adapters that are not LoRA or rsLoRA, and for tensors that do not fit, all at
+    /// once
+    public static void load(Decoder decoder, Path directory) {
+        Path configFile = directory.resolve("adapter_config.json");
+        ObjectNode json = Json.readObject(configFile);
+        List<String> problems = new ArrayList<>();
+        if (!json.path("peft_type").asString("").equals("LORA")) {
+            problems.add("peft_type is " + json.path("peft_type") + ", supported is \"LORA\"");
+        }
+        for (String flag : List.of("use_dora", "lora_bias", "use_qalora", "use_bdlora")) {
+            if (json.path(flag).asBoolean(false)) {
+                problems.add(flag + " is not supported");
+            }
+        }
+        if (!json.path("bias").asString("none").equals("none")) {
+            problems.add("bias is " + json.path("bias") + ", supported is \"none\"");
+        }
+        for (String key : List.of(
+                "rank_pattern",
+                "alpha_pattern",
+                "modules_to_save",
+                "layers_to_transform",
+                "trainable_token_indices",
+                "target_parameters")) {
+            if (!json.path(key).isNull()
+                    && !json.path(key).isMissingNode()
+                    && !json.path(key).isEmpty()) {
+                problems.add(key + " is not supported");
+            }
+        }
+        int rank = json.path("r").asInt(0);
+        double alpha = json.path("lora_alpha").asDouble(0);
+        if (rank < 1 || alpha <= 0) {
+            problems.add("r is " + json.path("r") + " and lora_alpha is " + json.path("lora_alpha")
+                    + ", expected numbers above 0");
+        }
+        List<String> targets = new ArrayList<>();
+        JsonNode modules = json.path("target_modules");
+        if (modules.isString()) {
+            targets.add(modules.stringValue());
+        } else {
+            modules.forEach(node -> targets.add(node.asString()));
+        }
+        if (!problems.isEmpty()) {
+            throw BadInput.all(configFile.toString(), problems);
+        }
+        Lora lora = new Lora(
+                rank,
+                alpha,
+                json.path("lora_dropout").asDouble(0),
+                json.path("use_rslora").asBoolean(false),
+                targets);
+        Path file = directory.resolve("adapter_model.safetensors");
+        try (Safetensors stored = Safetensors.open(file)) {
+            List<String> expected = expectedShapes(decoder, lora);
+            List<String> found = stored.names().stream()
+                    .map(name -> name + Arrays.toString(stored.entry(name).shape()))
+                    .toList();
+            expected.stream().filter(e -> !found.contains(e)).forEach(e -> problems.add("missing or misshapen: " + e));
+            found.stream().filter(f -> !expected.contains(f)).forEach(f -> problems.add("unexpected: " + f));
+            if (!problems.isEmpty()) {
+                throw BadInput.all(file.toString(), problems);
+            }
+            attach(decoder, lora, (name, shape) -> ModelDirectory.tensor(stored, name));
+        }
+    }
+
+    private static List<String> expectedShapes(Decoder decoder, Lora lora) {
+        return decoder.projections()
+                .flatMap(p -> java.util.stream.IntStream.range(0, p.modules().size())
+                        .filter(i -> lora.targets(p.modules().get(i)))
+                        .boxed()
+                        .flatMap(i -> Stream.of(
+                                PREFIX + p.modules().get(i) + ".lora_A.weight[" + lora.loraR() + ", "
+                                        + p.weight().get().size(1) + "]",
+                                PREFIX + p.modules().get(i) + ".lora_B.weight["
+                                        + p.weight().rows(i) + ", " + lora.loraR() + "]")))
+                .toList();
+    }
+
+    /// Writes the attached adapters as a PEFT directory.
+    ///
+    /// @param baseModel name or path of the base model, for `base_model_name_or_path`
+    public static void save(Decoder decoder, Path directory, String baseModel) {
+        Lora lora = decoder.lora();
+        if (lora == null) {
+            throw new IllegalStateException("no adapters to save");
+        }
+        ObjectNode json = Json.MAPPER.createObjectNode();
+        json.put("peft_type", "LORA");
+        json.put("task_type", "CAUSAL_LM");
+        json.put("base_model_name_or_path", baseModel);
+        json.put("inference_mode", true);
+        json.put("r", lora.loraR());
+        if (lora.loraAlpha() == Math.rint(lora.loraAlpha())) {
+            json.put("lora_alpha", (long) lora.loraAlpha());
+        } else {
+            json.put("lora_alpha", lora.loraAlpha());
+        }
+        json.put("lora_dropout", lora.loraDropout());
+        json.put("use_rslora", lora.useRslora());
+        json.put("use_dora", false);
+        json.put("bias", "none");
+        json.put("fan_in_fan_out", decoder.blueprint().family().names().transposed());
+        json.put("init_lora_weights", true);
+        // PEFT matches a list of names against the ends of module names: the attached ones, without their layers.
+        var targets = json.putArray("target_modules");
+        decoder.adapterParameters().stream()
+                .map(Parameter::name)
+                .filter(name -> name.endsWith(".lora_A.weight"))
+                .map(name -> name.substring(0, name.length() - ".lora_A.weight".length()))
+                .map(name ->
+                        name.substring(name.replaceAll("\\.(\\d+)\\..*", ".$1.").length()))
+                .distinct()
+                .sorted()
+                .forEach(targets::add);
+        SafetensorsWriter.write(
+                directory.resolve("adapter_model.safetensors"),
+                Map.of("format", "pt"),
+                decoder.adapterParameters().stream()
+                        .map(p -> ModelDirectory.source(p.name(), p.value(), DType.F32))
+                        .toList());
+        AtomicFile.write(directory.resolve("adapter_config.json"), Json.pretty(json));
+    }
+}

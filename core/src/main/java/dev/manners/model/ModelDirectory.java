@@ -1,0 +1,160 @@
+package dev.manners.model;
+
+import dev.manners.BadInput;
+import dev.manners.files.AtomicFile;
+import dev.manners.files.Json;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Model directories in Hugging Face's layout: config.json, generation_config.json, safetensors.
+public final class ModelDirectory {
+
+    private ModelDirectory() {}
+
+    /// Loads a decoder. Everything is checked before anything is allocated; all that does not fit is listed at once.
+    ///
+    /// @param dtype of the computation; master weights are F32
+    /// @param allowNonfinite load weights with NaN or infinities all the same
+    public static Decoder load(Path directory, DType dtype, boolean allowNonfinite) {
+        if (!Files.isDirectory(directory)) {
+            throw new BadInput(
+                    directory + ": not a model directory; expected a folder with config.json, tokenizer.json and"
+                            + " model.safetensors");
+        }
+        Blueprint blueprint = Blueprint.read(directory.resolve("config.json"));
+        try (Safetensors stored = Safetensors.open(directory)) {
+            Map<String, String> storedNames = check(blueprint, stored, directory);
+            Map<String, Parameter> parameters = new LinkedHashMap<>();
+            List<String> nonFinite = new ArrayList<>();
+            for (Blueprint.Spec spec : blueprint.specs()) {
+                try (Scope scope = Scope.open()) {
+                    Tensor value = tensor(stored, storedNames.get(spec.name()));
+                    long bad = value.nonFinite();
+                    if (bad > 0) {
+                        nonFinite.add("tensor " + spec.name() + ": " + bad + " of " + value.numel()
+                                + " values are NaN or infinite");
+                    }
+                    parameters.put(spec.name(), new Parameter(spec.name(), scope.keepForever(value)));
+                }
+            }
+            if (!nonFinite.isEmpty() && !allowNonfinite) {
+                parameters.values().forEach(Parameter::close);
+                throw new BadInput(BadInput.all(directory.toString(), nonFinite).getMessage()
+                        + "\nThe weights are damaged; get them again, or pass --allow-nonfinite to load them as they"
+                        + " are.");
+            }
+            return new Decoder(blueprint, parameters, dtype);
+        }
+    }
+
+    /// Compares what is stored with what config.json asks for.
+    ///
+    /// @return stored name by tensor name
+    private static Map<String, String> check(Blueprint blueprint, Safetensors stored, Path directory) {
+        List<String> problems = new ArrayList<>();
+        Map<String, String> storedNames = new LinkedHashMap<>();
+        TreeSet<String> left = new TreeSet<>(stored.names());
+        left.removeIf(blueprint::ignores);
+        for (Blueprint.Spec spec : blueprint.specs()) {
+            // Directories of a bare GPT-2 carry no prefix.
+            String bare = spec.name().replaceFirst("^transformer\\.", "");
+            String name = left.contains(spec.name()) ? spec.name() : bare;
+            if (!left.remove(name)) {
+                problems.add("missing: " + spec.name() + " " + Arrays.toString(spec.shape()));
+                continue;
+            }
+            storedNames.put(spec.name(), name);
+            SafetensorsFile.Entry entry = stored.entry(name);
+            if (!Arrays.equals(entry.shape(), spec.shape())) {
+                problems.add("misshapen: " + name + " is " + Arrays.toString(entry.shape()) + ", config.json makes it "
+                        + Arrays.toString(spec.shape()));
+            }
+            if (entry.dtype() != DType.F32 && entry.dtype() != DType.BF16 && entry.dtype() != DType.F16) {
+                problems.add("dtype of " + name + " is " + entry.dtype() + "; supported are F32, BF16, F16");
+            }
+        }
+        if (blueprint.config().tiedEmbeddings() && left.contains(blueprint.headName())) {
+            String table = storedNames.get(blueprint.embeddingName());
+            if (table != null && sameBytes(stored, table, blueprint.headName())) {
+                left.remove(blueprint.headName());
+            } else {
+                left.remove(blueprint.headName());
+                problems.add("config.json says tie_word_embeddings true, but " + blueprint.headName() + " differs from "
+                        + blueprint.embeddingName() + ": set tie_word_embeddings to false, or remove the tensor");
+            }
+        }
+        left.forEach(name -> problems.add(
+                "unexpected: " + name + " " + Arrays.toString(stored.entry(name).shape())));
+        if (!problems.isEmpty()) {
+            throw BadInput.all(directory + ": the weights do not fit config.json", problems);
+        }
+        return storedNames;
+    }
+
+    private static boolean sameBytes(Safetensors stored, String a, String b) {
+        try (Scope scope = Scope.open()) {
+            return Arrays.equals(stored.entry(a).shape(), stored.entry(b).shape())
+                    && Arrays.equals(
+                            tensor(stored, a).toFloats(), tensor(stored, b).toFloats());
+        }
+    }
+
+    /// A stored tensor's values as F32.
+    static Tensor tensor(Safetensors stored, String name) {
+        SafetensorsFile.Entry entry = stored.entry(name);
+        Tensor made = Tensor.empty(entry.dtype(), entry.shape());
+        if (made.numel() > 0) {
+            stored.copyTo(name, made.memory());
+        }
+        return made.to(DType.F32);
+    }
+
+    static SafetensorsWriter.Source source(String name, Tensor value, DType dtype) {
+        return new SafetensorsWriter.Source(name, dtype, value.shape(), channel -> {
+            try (Scope scope = Scope.open()) {
+                Tensor plain = value.detach().to(dtype).contiguous();
+                var buffer = plain.memory().asByteBuffer();
+                while (buffer.hasRemaining()) {
+                    channel.write(buffer);
+                }
+            }
+        });
+    }
+
+    /// Writes config.json, generation_config.json and model.safetensors, so that transformers loads the directory
+    /// unchanged. The folder exists and is the caller's; give it an unfinished one
+    /// ([dev.manners.files.AtomicDirectory]).
+    ///
+    /// @param dtype of the stored weights
+    /// @param generation generation_config.json
+    public static void save(Decoder decoder, Path directory, DType dtype, ObjectNode generation) {
+        ObjectNode json = decoder.configJson();
+        json.remove("torch_dtype");
+        json.put(
+                "dtype",
+                switch (dtype) {
+                    case F32 -> "float32";
+                    case BF16 -> "bfloat16";
+                    case F16 -> "float16";
+                    default -> throw new IllegalArgumentException("weights are not stored as " + dtype);
+                });
+        AtomicFile.write(directory.resolve("config.json"), Json.pretty(json));
+        AtomicFile.write(directory.resolve("generation_config.json"), Json.pretty(generation));
+        SafetensorsWriter.write(
+                directory.resolve("model.safetensors"),
+                Map.of("format", "pt"),
+                decoder.parameters().stream()
+                        .map(p -> source(p.name(), p.value(), dtype))
+                        .toList());
+    }
+}

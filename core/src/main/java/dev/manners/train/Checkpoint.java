@@ -1,0 +1,164 @@
+package dev.manners.train;
+
+import dev.manners.BadInput;
+import dev.manners.files.AtomicDirectory;
+import dev.manners.files.AtomicFile;
+import dev.manners.files.Json;
+import dev.manners.files.Manifest;
+import dev.manners.model.Decoder;
+import dev.manners.model.Parameter;
+import dev.manners.model.TensorFile;
+import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// All that a run needs to go on as if it had not stopped: master weights, optimizer moments, counters. Random numbers
+/// are functions of seed and step, so there is nothing of theirs to save.
+///
+/// `checkpoint-N/` is complete or absent ([AtomicDirectory]); N is the number of updates made.
+final class Checkpoint {
+
+    static final String PREFIX = "checkpoint-";
+
+    private Checkpoint() {}
+
+    /// @param state counters and running sums of the trainer
+    /// @param fingerprint what must be the same for a run to go on: options, data, tokenizer, threads, versions
+    static Path save(
+            Path runDirectory, Decoder decoder, Optimizer optimizer, ObjectNode state, Map<String, String> fingerprint) {
+        long step = optimizer.updates();
+        Path target = runDirectory.resolve(PREFIX + step);
+        Map<String, Tensor> moments = new LinkedHashMap<>();
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        for (int i = 0; i < optimizer.parameters().size(); i++) {
+            Parameter p = optimizer.parameters().get(i);
+            weights.put(p.name(), p.value());
+            moments.put("exp_avg." + p.name(), optimizer.firstMoment(i));
+            moments.put("exp_avg_sq." + p.name(), optimizer.secondMoment(i));
+        }
+        requireFinite(weights, "weights");
+        requireFinite(moments, "optimizer moments");
+        try (AtomicDirectory folder = AtomicDirectory.create(target)) {
+            TensorFile.write(folder.path().resolve("trainable.safetensors"), weights);
+            TensorFile.write(folder.path().resolve("optimizer.safetensors"), moments);
+            ObjectNode json = Json.MAPPER.createObjectNode();
+            json.put("step", step);
+            json.set("state", state);
+            ObjectNode prints = json.putObject("fingerprint");
+            fingerprint.forEach(prints::put);
+            AtomicFile.write(folder.path().resolve("trainer_state.json"), Json.pretty(json));
+            if (Files.exists(target)) {
+                folder.commitReplacing(Map.of("step", step));
+            } else {
+                folder.commit(Map.of("step", step));
+            }
+        }
+        return target;
+    }
+
+    private static void requireFinite(Map<String, Tensor> tensors, String what) {
+        List<String> bad = tensors.entrySet().stream()
+                .filter(e -> e.getValue().nonFinite() > 0)
+                .map(e -> e.getKey() + ": " + e.getValue().nonFinite() + " values")
+                .toList();
+        if (!bad.isEmpty()) {
+            throw new NonFinite(what, "NaN or infinite, the checkpoint is not written: " + String.join(", ", bad));
+        }
+    }
+
+    /// Newest checkpoint that is whole, or null.
+    static @Nullable Path newest(Path runDirectory, Consumer<String> warn) {
+        return Files.isDirectory(runDirectory)
+                ? Manifest.newestVerified(runDirectory, PREFIX, warn).orElse(null)
+                : null;
+    }
+
+    /// Puts weights, moments and counters back.
+    ///
+    /// @return the trainer's own state
+    static JsonNode restore(
+            Path checkpoint, Decoder decoder, Optimizer optimizer, Map<String, String> fingerprint) {
+        ObjectNode json = Json.readObject(checkpoint.resolve("trainer_state.json"));
+        refuseOther(checkpoint, json.path("fingerprint"), fingerprint);
+        try (TensorFile weights = TensorFile.open(checkpoint.resolve("trainable.safetensors"));
+                TensorFile moments = TensorFile.open(checkpoint.resolve("optimizer.safetensors"));
+                NoGrad off = NoGrad.on()) {
+            for (int i = 0; i < optimizer.parameters().size(); i++) {
+                Parameter p = optimizer.parameters().get(i);
+                try (Scope scope = Scope.open()) {
+                    p.value().detach().copy_(weights.tensor(p.name()));
+                    optimizer.firstMoment(i).copy_(moments.tensor("exp_avg." + p.name()));
+                    optimizer.secondMoment(i).copy_(moments.tensor("exp_avg_sq." + p.name()));
+                }
+            }
+        }
+        decoder.refresh();
+        optimizer.updates(json.path("step").asLong());
+        return json.path("state");
+    }
+
+    private static void refuseOther(Path checkpoint, JsonNode recorded, Map<String, String> now) {
+        List<String> differences = new ArrayList<>();
+        TreeSet<String> keys = new TreeSet<>(now.keySet());
+        keys.addAll(recorded.propertyNames());
+        for (String key : keys) {
+            String then = recorded.path(key).asString("absent");
+            String here = now.getOrDefault(key, "absent");
+            if (!then.equals(here)) {
+                differences.add(key + " was " + then + ", is " + here);
+            }
+        }
+        if (!differences.isEmpty()) {
+            throw new BadInput(
+                    BadInput.all(checkpoint + ": cannot be resumed with other inputs", differences).getMessage()
+                            + "\nSet them back, or start anew with another --output-dir.");
+        }
+    }
+
+    /// Removes older checkpoints, all but `keep`; the newest is never removed, and nothing that does not verify counts.
+    static void rotate(Path runDirectory, int keep) {
+        if (keep <= 0) {
+            return;
+        }
+        try (Stream<Path> all = Files.list(runDirectory)) {
+            List<Path> checkpoints = all.filter(
+                            path -> path.getFileName().toString().matches(PREFIX + "\\d+"))
+                    .sorted(Comparator.comparingLong(Checkpoint::number).reversed())
+                    .toList();
+            for (Path old : checkpoints.subList(Math.min(keep, checkpoints.size()), checkpoints.size())) {
+                remove(old);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static long number(Path checkpoint) {
+        return Long.parseLong(checkpoint.getFileName().toString().substring(PREFIX.length()));
+    }
+
+    private static void remove(Path folder) throws IOException {
+        // The manifest goes first: a half-removed checkpoint is not taken for a whole one.
+        Files.deleteIfExists(folder.resolve(Manifest.FILE));
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+}

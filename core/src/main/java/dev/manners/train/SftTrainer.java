@@ -1,0 +1,361 @@
+package dev.manners.train;
+
+import dev.manners.data.Packed;
+import dev.manners.data.Sampler;
+import dev.manners.files.Json;
+import dev.manners.loss.CrossEntropy;
+import dev.manners.model.Decoder;
+import dev.manners.model.Dropout;
+import dev.manners.model.Sequences;
+import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Supervised fine-tuning: the model learns to give the demonstrations' tokens (next-token cross-entropy), on all of
+/// them (pretraining, plain text) or on completions only.
+///
+///     L = -1/n Σ_{i in trained} log π(x_i | x_<i),   n = trained tokens of the whole accumulation window
+///
+/// so loss and gradient do not depend on how the window is split into micro-batches. Metrics are TRL's, explained in
+/// docs/algorithms/sft.md.
+public final class SftTrainer {
+
+    private final Decoder policy;
+    private final SftConfig config;
+    private final Rows data;
+    private final @Nullable Rows heldOut;
+    private final Tracker tracker;
+    private final @Nullable Path checkpoints;
+    private final Map<String, String> fingerprint;
+    private final BooleanSupplier stop;
+    private final Watch watch;
+
+    private final Sampler sampler;
+    private final long totalSteps;
+    private final Running running = new Running();
+
+    /// Something to do with the policy at a step, such as showing sample completions.
+    public interface Watch {
+        void at(long step);
+    }
+
+    /// @param heldOut evaluated every `eval_steps`, before and after; or null
+    /// @param checkpoints folder of the run's checkpoints, or null for none
+    /// @param fingerprint what must be the same for a run to be resumed (hashes of data, tokenizer, base model)
+    /// @param stop asked between micro-batches; true: finish the update, save, return
+    /// @param watch called every `sample_steps`, before and after
+    public SftTrainer(
+            Decoder policy,
+            SftConfig config,
+            Rows data,
+            @Nullable Rows heldOut,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop,
+            Watch watch) {
+        this.policy = policy;
+        this.config = config;
+        this.data = data;
+        this.heldOut = heldOut;
+        this.tracker = tracker;
+        this.checkpoints = checkpoints;
+        this.fingerprint = new TreeMap<>(fingerprint);
+        this.stop = stop;
+        this.watch = watch;
+        this.sampler = new Sampler(
+                data.size(),
+                config.perDeviceTrainBatchSize(),
+                config.gradientAccumulationSteps(),
+                1,
+                config.trainSamplingStrategy(),
+                config.seed());
+        this.totalSteps = config.totalSteps(sampler.stepsPerEpoch());
+    }
+
+    /// How a run ended.
+    ///
+    /// @param steps updates made in all
+    /// @param interrupted whether it was asked to stop before the end
+    /// @param trainLoss mean of the updates' losses; NaN if there was none
+    /// @param evalLoss loss on held-out rows at the end, or null
+    public record Outcome(long steps, boolean interrupted, double trainLoss, @Nullable Double evalLoss) {}
+
+    /// Sums since the last line of metrics and over the run; part of a checkpoint.
+    private static final class Running {
+        double loss;
+        double entropy;
+        double accuracy;
+        long microBatches;
+        long steps;
+        long tokens;
+        double totalLoss;
+
+        void read(JsonNode state) {
+            loss = state.path("loss").asDouble();
+            entropy = state.path("entropy").asDouble();
+            accuracy = state.path("accuracy").asDouble();
+            microBatches = state.path("micro_batches").asLong();
+            steps = state.path("steps").asLong();
+            tokens = state.path("tokens").asLong();
+            totalLoss = state.path("total_loss").asDouble();
+        }
+
+        ObjectNode write() {
+            ObjectNode state = Json.MAPPER.createObjectNode();
+            state.put("loss", loss);
+            state.put("entropy", entropy);
+            state.put("accuracy", accuracy);
+            state.put("micro_batches", microBatches);
+            state.put("steps", steps);
+            state.put("tokens", tokens);
+            state.put("total_loss", totalLoss);
+            return state;
+        }
+    }
+
+    /// Trains from the newest whole checkpoint, or from the start.
+    ///
+    /// @throws NonFinite if a loss or a gradient is not finite; nothing was updated with it
+    public Outcome train() {
+        try (Optimizer optimizer = new Optimizer(
+                policy.trainable(),
+                config.adamBeta1(),
+                config.adamBeta2(),
+                config.adamEpsilon(),
+                config.weightDecay())) {
+            Path from = checkpoints == null ? null : Checkpoint.newest(checkpoints, w -> tracker.event("checkpoint_skipped", Map.of("message", w)));
+            if (from != null) {
+                running.read(Checkpoint.restore(from, policy, optimizer, fingerprint));
+                tracker.event("resumed", Map.of("checkpoint", String.valueOf(from.getFileName())));
+            }
+            return train(optimizer, from != null);
+        }
+    }
+
+    private Outcome train(Optimizer optimizer, boolean resumed) {
+        if (!resumed) {
+            evaluate(0);
+            watch.at(0);
+        }
+        long saved = resumed ? optimizer.updates() : -1;
+        while (optimizer.updates() < totalSteps) {
+            // 1. The micro-batches of one update, and how many of their tokens carry loss.
+            long step = optimizer.updates();
+            List<List<Packed>> window = window(step);
+            long trained = window.stream()
+                    .flatMap(List::stream)
+                    .mapToLong(Packed::trainedTokens)
+                    .sum();
+            // 2. Gradients of the window's mean loss.
+            double loss = 0;
+            for (int m = 0; m < window.size(); m++) {
+                loss += accumulate(window.get(m), trained, step * config.gradientAccumulationSteps() + m);
+            }
+            // 3. Nothing that is not finite reaches the weights.
+            double gradNorm = optimizer.gradNorm();
+            requireFinite("loss", loss, step);
+            requireFinite("grad_norm", gradNorm, step);
+            // 4. The update.
+            double learningRate = config.learningRate()
+                    * config.lrSchedulerType().factor(step, config.warmup(totalSteps), totalSteps);
+            optimizer.step(learningRate, gradNorm, config.maxGradNorm());
+            policy.refresh();
+            // 5. Log, evaluate, show, save.
+            running.loss += loss;
+            running.totalLoss += loss;
+            running.steps++;
+            long done = optimizer.updates();
+            tracker.progress(done, totalSteps, Map.of("loss", loss, "num_tokens", (double) running.tokens));
+            if (done % config.loggingSteps() == 0 || done == totalSteps) {
+                log(done, gradNorm, learningRate);
+            }
+            boolean interrupted = stop.getAsBoolean();
+            if (due(done, config.evalSteps()) && done < totalSteps && !interrupted) {
+                evaluate(done);
+            }
+            if (due(done, config.sampleSteps()) && done < totalSteps && !interrupted) {
+                watch.at(done);
+            }
+            if (due(done, config.saveSteps()) || interrupted) {
+                saved = save(optimizer);
+            }
+            if (interrupted && done < totalSteps) {
+                tracker.event("interrupted", Map.of("step", done));
+                return new Outcome(done, true, running.totalLoss / done, null);
+            }
+        }
+        if (saved != optimizer.updates()) {
+            save(optimizer);
+        }
+        Double evalLoss = totalSteps > 0 ? evaluate(totalSteps) : null;
+        watch.at(totalSteps);
+        long steps = optimizer.updates();
+        return new Outcome(steps, false, steps == 0 ? Double.NaN : running.totalLoss / steps, evalLoss);
+    }
+
+    private static boolean due(long step, long every) {
+        return every > 0 && step % every == 0;
+    }
+
+    private List<List<Packed>> window(long step) {
+        List<List<Packed>> window = new ArrayList<>();
+        for (int[] rows : sampler.step(step, 0)) {
+            window.add(Arrays.stream(rows).mapToObj(data::get).toList());
+        }
+        return window;
+    }
+
+    /// Adds a micro-batch's part of the window's gradient.
+    ///
+    /// @param trained tokens of the window that carry loss
+    /// @param pass number of this forward pass in the run
+    /// @return the micro-batch's part of the window's mean loss
+    private double accumulate(List<Packed> rows, long trained, long pass) {
+        try (Scope scope = Scope.open()) {
+            Batch batch = Batch.of(rows);
+            running.tokens += batch.tokens();
+            running.microBatches++;
+            if (batch.rows().numel() == 0) {
+                return 0;
+            }
+            Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), Dropout.training(config.seed(), pass)); // [N, H]
+            CrossEntropy.Result result = CrossEntropy.of(
+                    hidden.detach().indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 1.0 / trained);
+            if (!Double.isFinite(result.loss())) {
+                return result.loss();
+            }
+            Tensor hiddenGrad = Tensor.zeros(hidden.dtype(), hidden.shape());
+            hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), result.hiddenGrad()));
+            policy.collectGradients();
+            long n = batch.rows().numel();
+            running.entropy += result.entropy() / n;
+            running.accuracy += (double) result.correct() / n;
+            return result.loss() / trained;
+        }
+    }
+
+    /// Rows laid end to end for the model.
+    ///
+    /// @param ids [N]
+    /// @param rows positions whose next token carries loss, [M]
+    /// @param targets those next tokens, [M]
+    private record Batch(Tensor ids, Sequences sequences, Tensor rows, Tensor targets, int tokens) {
+
+        static Batch of(List<Packed> packs) {
+            int n = packs.stream().mapToInt(Packed::length).sum();
+            int[] ids = new int[n];
+            long[] rows = new long[n];
+            long[] targets = new long[n];
+            int at = 0;
+            int m = 0;
+            for (Packed pack : packs) {
+                System.arraycopy(pack.ids(), 0, ids, at, pack.length());
+                for (int i = 1; i < pack.length(); i++) {
+                    if (pack.trained()[i]) {
+                        rows[m] = at + i - 1;
+                        targets[m++] = pack.ids()[i];
+                    }
+                }
+                at += pack.length();
+            }
+            int[] lengths = packs.stream().flatMapToInt(p -> Arrays.stream(p.lengths())).toArray();
+            return new Batch(
+                    Tensor.of(ids),
+                    new Sequences(lengths),
+                    Tensor.of(Arrays.copyOf(rows, m)),
+                    Tensor.of(Arrays.copyOf(targets, m)),
+                    n);
+        }
+    }
+
+    private void requireFinite(String what, double value, long step) {
+        if (!Double.isFinite(value)) {
+            policy.trainable().forEach(p -> p.clearGrad());
+            tracker.event("non_finite", Map.of("where", what, "value", String.valueOf(value), "step", step + 1));
+            throw new NonFinite(
+                    what,
+                    "is " + value + " at update " + (step + 1) + " of " + totalSteps
+                            + "; the update was not made and the weights are those of update " + step
+                            + ". A lower learning_rate or max_grad_norm, or f32, usually helps.");
+        }
+    }
+
+    private void log(long step, double gradNorm, double learningRate) {
+        Map<String, Double> metrics = new LinkedHashMap<>();
+        metrics.put("loss", running.loss / running.steps);
+        metrics.put("grad_norm", gradNorm);
+        metrics.put("learning_rate", learningRate);
+        metrics.put("entropy", running.entropy / running.microBatches);
+        metrics.put("mean_token_accuracy", running.accuracy / running.microBatches);
+        metrics.put("num_tokens", (double) running.tokens);
+        metrics.put("epoch", sampler.epoch(step));
+        tracker.metrics(step, metrics);
+        running.loss = 0;
+        running.entropy = 0;
+        running.accuracy = 0;
+        running.microBatches = 0;
+        running.steps = 0;
+    }
+
+    /// Mean loss per token on the held-out rows.
+    private @Nullable Double evaluate(long step) {
+        if (heldOut == null) {
+            return null;
+        }
+        double loss = 0;
+        double entropy = 0;
+        long correct = 0;
+        long tokens = 0;
+        for (int from = 0; from < heldOut.size(); from += config.perDeviceEvalBatchSize()) {
+            if (stop.getAsBoolean()) {
+                return null;
+            }
+            List<Packed> rows = new ArrayList<>();
+            for (int i = from; i < Math.min(heldOut.size(), from + config.perDeviceEvalBatchSize()); i++) {
+                rows.add(heldOut.get(i));
+            }
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                Batch batch = Batch.of(rows);
+                if (batch.rows().numel() == 0) {
+                    continue;
+                }
+                Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), Dropout.NONE);
+                CrossEntropy.Result result = CrossEntropy.of(
+                        hidden.indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 0);
+                loss += result.loss();
+                entropy += result.entropy();
+                correct += result.correct();
+                tokens += batch.rows().numel();
+            }
+        }
+        Map<String, Double> metrics = new LinkedHashMap<>();
+        metrics.put("eval_loss", loss / tokens);
+        metrics.put("eval_entropy", entropy / tokens);
+        metrics.put("eval_mean_token_accuracy", (double) correct / tokens);
+        metrics.put("eval_num_tokens", (double) tokens);
+        tracker.metrics(step, metrics);
+        return loss / tokens;
+    }
+
+    private long save(Optimizer optimizer) {
+        if (checkpoints != null) {
+            Path made = Checkpoint.save(checkpoints, policy, optimizer, running.write(), fingerprint);
+            tracker.event("saved", Map.of("checkpoint", String.valueOf(made.getFileName())));
+            Checkpoint.rotate(checkpoints, config.saveTotalLimit());
+        }
+        return optimizer.updates();
+    }
+}
