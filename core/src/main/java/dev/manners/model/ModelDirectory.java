@@ -120,13 +120,9 @@ public final class ModelDirectory {
     }
 
     static SafetensorsWriter.Source source(String name, Tensor value, DType dtype) {
-        return new SafetensorsWriter.Source(name, dtype, value.shape(), channel -> {
+        return new SafetensorsWriter.Source(name, dtype, value.shape(), sink -> {
             try (Scope scope = Scope.open()) {
-                Tensor plain = value.detach().to(dtype).contiguous();
-                var buffer = plain.memory().asByteBuffer();
-                while (buffer.hasRemaining()) {
-                    channel.write(buffer);
-                }
+                sink.accept(value.detach().to(dtype).contiguous().memory());
             }
         });
     }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
 import org.bytedeco.javacpp.Loader;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.bytedeco.pytorch.global.torch;
 
@@ -79,6 +80,11 @@ public final class LibTorch {
             return Integer.parseInt(given);
         }
         return Runtime.getRuntime().availableProcessors();
+    }
+
+    /// Memory of the process that is in use now, native and Java, in bytes.
+    public static long residentBytes() {
+        return Pointer.physicalBytes();
     }
 
     /// Threads of one operation. Part of what makes a run repeatable: other thread counts give other last bits.
