@@ -142,7 +142,9 @@ public final class Safetensors implements AutoCloseable {
                     files.put(directory.resolve(shard), file);
                     compare(shard, expected, file, found, problems);
                 } catch (BadInput e) {
-                    problems.add(String.valueOf(e.getMessage()));
+                    if (problems.size() < MAX_PROBLEMS) {
+                        problems.add(String.valueOf(e.getMessage()));
+                    }
                 }
             });
             if (!problems.isEmpty()) {
