@@ -254,8 +254,7 @@ public final class DatasetFile implements AutoCloseable {
                 spool, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
         // The hash is of the packed bytes, the unused tail of the file included.
         try (DigestInputStream packed = new DigestInputStream(Files.newInputStream(path), digest);
-                InputStream in = new GZIPInputStream(packed, BUFFER);
-                OutputStream out = Files.newOutputStream(spool)) {
+                InputStream in = new GZIPInputStream(packed, BUFFER)) {
             byte[] buffer = new byte[BUFFER];
             long written = 0;
             for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
@@ -265,7 +264,10 @@ public final class DatasetFile implements AutoCloseable {
                                     .formatted(path, MAX_GZIP_RATIO, bytes)
                             + " unpack it yourself if you trust it");
                 }
-                out.write(buffer, 0, n);
+                ByteBuffer chunk = ByteBuffer.wrap(buffer, 0, n);
+                while (chunk.hasRemaining()) {
+                    channel.write(chunk); // by the channel: where the system allows it the file has no name any more
+                }
             }
             packed.transferTo(OutputStream.nullOutputStream());
             return channel;

@@ -8,9 +8,12 @@ import java.util.List;
 
 /// Which examples, or which parts of them, share a sequence: a plan, made from lengths alone.
 ///
-/// The order of packs, and of documents in a pack, is that of TRL's `pack_dataset`, down to its habit of packing every
-/// 1,000 rows by themselves (`Dataset.map(batched=True)`): a plan depends on nothing but the rows near by, and takes
-/// bounded memory.
+/// The order of packs, and of documents in a pack, is that of TRL's `pack_dataset`. For `bfd` that includes its habit
+/// of
+/// packing every 1,000 rows by themselves (`Dataset.map(batched=True)`): a pack depends on nothing but the rows near
+/// by.
+/// Not so for `wrapped`: it is one stream here, while TRL 1.13 on more than 1,000 rows gives the first 1,000 again and
+/// again (`_pack_wrapped` takes the values of a slice from the start of what was sliced).
 public final class Packing {
 
     /// How examples share sequences.
@@ -27,7 +30,7 @@ public final class Packing {
         WRAPPED
     }
 
-    /// Rows that are packed together; `datasets` maps batches of this size.
+    /// Rows that best fit packs together; `datasets` maps batches of this size.
     static final int GROUP = 1000;
 
     private final Strategy strategy;
@@ -73,11 +76,7 @@ public final class Packing {
                             plan);
                 }
             }
-            case WRAPPED -> {
-                for (int from = 0; from < lengths.length; from += GROUP) {
-                    wrap(lengths, from, Math.min(from + GROUP, lengths.length), capacity, plan);
-                }
-            }
+            case WRAPPED -> wrap(lengths, capacity, plan);
         }
         return new Packing(strategy, plan);
     }
@@ -136,9 +135,9 @@ public final class Packing {
         return Packed.of(ids, labels, strategy == Strategy.WRAPPED ? new int[] {ids.length} : documents);
     }
 
-    private static void wrap(int[] lengths, int first, int end, int capacity, Plan plan) {
+    private static void wrap(int[] lengths, int capacity, Plan plan) {
         int space = 0;
-        for (int i = first; i < end; i++) {
+        for (int i = 0; i < lengths.length; i++) {
             int from = 0;
             while (from < lengths[i]) {
                 if (space == 0) {

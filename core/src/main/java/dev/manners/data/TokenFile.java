@@ -14,12 +14,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
+import java.util.zip.CRC32C;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.node.ObjectNode;
 
 /// Examples on disk, mapped into memory. Little-endian:
 ///
-///     magic "MNTOKENS"   long rows n   long tokens T   long length of the notes
+///     magic "MNTOKENS"   long rows n   long tokens T   long length of the notes   long CRC-32C of all that follows
 ///     int[T]             ids, the sign bit set where the token carries loss
 ///     long[n + 1]        where each row's tokens begin
 ///     int[n]             index of the row in its file
@@ -32,7 +33,7 @@ final class TokenFile implements AutoCloseable {
     private static final long MAGIC = ByteBuffer.wrap("MNTOKENS".getBytes(StandardCharsets.US_ASCII))
             .order(ByteOrder.LITTLE_ENDIAN)
             .getLong();
-    private static final int HEADER = 32;
+    private static final int HEADER = 40;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -79,6 +80,9 @@ final class TokenFile implements AutoCloseable {
                 || notesLength < 0
                 || notesLength > Integer.MAX_VALUE
                 || HEADER + 4 * tokens + 16 * n + 8 + notesLength != size) {
+            throw new Damaged();
+        }
+        if (map.get(LONG, 32) != checksum(map)) {
             throw new Damaged();
         }
         rows = (int) n;
@@ -136,6 +140,14 @@ final class TokenFile implements AutoCloseable {
         arena.close();
     }
 
+    private static long checksum(MemorySegment map) {
+        CRC32C crc = new CRC32C();
+        for (long at = HEADER; at < map.byteSize(); at += 1 << 30) {
+            crc.update(map.asSlice(at, Math.min(1 << 30, map.byteSize() - at)).asByteBuffer());
+        }
+        return crc.getValue();
+    }
+
     private long tables() {
         return HEADER + 4 * tokens;
     }
@@ -158,6 +170,7 @@ final class TokenFile implements AutoCloseable {
         private final Ints lengths = new Ints();
         private final Ints rowsInFile = new Ints();
         private final Ints fullLengths = new Ints();
+        private final CRC32C crc = new CRC32C();
         private long tokens;
 
         Writer(Path file) throws IOException {
@@ -166,7 +179,7 @@ final class TokenFile implements AutoCloseable {
             Files.createDirectories(folder);
             temporary = Files.createTempFile(folder, file.getFileName() + ".", ".part");
             channel = FileChannel.open(temporary, StandardOpenOption.WRITE);
-            buffer.position(HEADER);
+            channel.position(HEADER);
         }
 
         void add(int rowInFile, RowEncoder.Encoded row) throws IOException {
@@ -195,12 +208,14 @@ final class TokenFile implements AutoCloseable {
             }
             flush();
             byte[] text = Json.MAPPER.writeValueAsBytes(notes);
+            crc.update(text);
             writeAll(ByteBuffer.wrap(text), channel.position());
             ByteBuffer header = ByteBuffer.allocate(HEADER).order(ByteOrder.LITTLE_ENDIAN);
             header.putLong(MAGIC)
                     .putLong(lengths.size())
                     .putLong(tokens)
                     .putLong(text.length)
+                    .putLong(crc.getValue())
                     .flip();
             writeAll(header, 0);
             channel.force(true);
@@ -231,6 +246,7 @@ final class TokenFile implements AutoCloseable {
 
         private void flush() throws IOException {
             buffer.flip();
+            crc.update(buffer.duplicate());
             while (buffer.hasRemaining()) {
                 channel.write(buffer);
             }
