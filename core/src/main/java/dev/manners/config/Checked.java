@@ -1,2 +1,10 @@
 package dev.manners.config;
-public interface Checked { java.util.List<String> problems(); }
+
+import java.util.List;
+
+/// A configuration record whose options must fit together.
+public interface Checked {
+
+    /// What contradicts what, one sentence each; empty when all is well.
+    List<String> problems();
+}

@@ -1,0 +1,353 @@
+package dev.manners.config;
+
+import dev.manners.BadInput;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.RecordComponent;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/// The options of one command: keys and values from a YAML file, then from flags, bound to records.
+///
+/// Values are untyped until they meet the component they are for: `no` is false for a flag and text for a name, `1e-5`
+/// is a number where a number is asked for. Everything that is wrong is reported at once.
+public final class Options {
+
+    private final Map<String, Value> values = new LinkedHashMap<>();
+
+    /// @param value as written: text, or a list of texts; `where` it was given
+    private record Value(Object value, String where) {}
+
+    /// Takes over the keys of a YAML file.
+    public Options yaml(Path file) {
+        Yaml.read(file).forEach((key, entry) -> values.put(snake(key), new Value(entry.value(), entry.where())));
+        return this;
+    }
+
+    /// Takes over one flag or `--set key=value`.
+    ///
+    /// @param where how the user gave it, `--learning-rate`
+    public Options set(String key, Object value, String where) {
+        values.put(snake(key), new Value(value, where));
+        return this;
+    }
+
+    public boolean has(String key) {
+        return values.containsKey(key);
+    }
+
+    /// `learning-rate`, `learningRate` and `learning_rate` are one key.
+    static String snake(String key) {
+        return key.replace('-', '_').replaceAll("([a-z0-9])([A-Z])", "$1_$2").toLowerCase(Locale.ROOT);
+    }
+
+    /// Binds the options to records; together they must know every key.
+    ///
+    /// @return one record per type, in their order
+    /// @throws BadInput listing every unknown key with its nearest match, wrong type, value out of range, missing
+    /// option and contradiction
+    public List<Record> bind(List<Class<? extends Record>> types) {
+        List<String> problems = new ArrayList<>();
+        TreeSet<String> known = new TreeSet<>();
+        types.forEach(type -> describe(type).forEach(doc -> known.add(doc.key())));
+        values.forEach((key, value) -> {
+            if (!known.contains(key)) {
+                problems.add(value.where() + ": unknown option " + key + nearest(key, known));
+            }
+        });
+        List<Record> bound = new ArrayList<>();
+        for (Class<? extends Record> type : types) {
+            int before = problems.size();
+            Record record = bind(type, problems);
+            if (record != null) {
+                bound.add(record);
+                if (problems.size() == before && record instanceof Checked checked) {
+                    problems.addAll(checked.problems());
+                }
+            }
+        }
+        if (!problems.isEmpty()) {
+            throw BadInput.all("options", problems);
+        }
+        return bound;
+    }
+
+    /// As [#bind(List)] for one record.
+    public <T extends Record> T bind(Class<T> type) {
+        return type.cast(bind(List.of(type)).getFirst());
+    }
+
+    private @Nullable Record bind(Class<? extends Record> type, List<String> problems) {
+        RecordComponent[] components = type.getRecordComponents();
+        Class<?>[] types = new Class<?>[components.length];
+        @Nullable Object[] arguments = new Object[components.length];
+        int before = problems.size();
+        for (int i = 0; i < components.length; i++) {
+            types[i] = components[i].getType();
+            arguments[i] = argument(components[i], problems);
+        }
+        if (problems.size() > before) {
+            return null;
+        }
+        try {
+            var constructor = type.getDeclaredConstructor(types);
+            constructor.setAccessible(true);
+            return constructor.newInstance(arguments);
+        } catch (InvocationTargetException e) {
+            if (e.getCause() instanceof BadInput bad) {
+                problems.add(String.valueOf(bad.getMessage()));
+                return null;
+            }
+            throw new IllegalStateException(type + " cannot be made", e);
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(type + " cannot be made", e);
+        }
+    }
+
+    private @Nullable Object argument(RecordComponent component, List<String> problems) {
+        Key key = key(component);
+        String name = snake(component.getName());
+        Value given = values.get(name);
+        if (given == null) {
+            if (key.required()) {
+                problems.add("option " + name + " is missing: " + key.value());
+                return zero(component.getType());
+            }
+            if (key.byDefault().isEmpty()) {
+                return zero(component.getType());
+            }
+            Object byDefault = key.byDefault().startsWith("[") ? Yaml.list(key.byDefault()) : key.byDefault();
+            return convert(component, key, name, new Value(byDefault, "default"), problems);
+        }
+        return convert(component, key, name, given, problems);
+    }
+
+    private static Key key(RecordComponent component) {
+        Key key = component.getAnnotation(Key.class);
+        if (key == null) {
+            throw new IllegalStateException(component + " has no @Key");
+        }
+        return key;
+    }
+
+    private static @Nullable Object zero(Class<?> type) {
+        if (type == int.class) {
+            return 0;
+        }
+        if (type == long.class) {
+            return 0L;
+        }
+        if (type == double.class) {
+            return 0.0;
+        }
+        return type == boolean.class ? false : null;
+    }
+
+    private static @Nullable Object convert(
+            RecordComponent component, Key key, String name, Value given, List<String> problems) {
+        Class<?> type = component.getType();
+        Object value = given.value();
+        String said = given.where() + ": " + name + " is " + value;
+        if (List.class.isAssignableFrom(type)) {
+            List<?> list = value instanceof List<?> several
+                    ? several
+                    : Arrays.stream(value.toString().split(",", -1)).map(String::strip).filter(s -> !s.isEmpty()).toList();
+            Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
+            return list.stream().map(item -> of == Path.class ? path(item.toString()) : item.toString()).toList();
+        }
+        if (value instanceof List<?> || value instanceof Map<?, ?>) {
+            problems.add(said + ", expected " + expected(type));
+            return zero(type);
+        }
+        String text = value.toString();
+        if ((text.equals("null") || text.equals("~") || text.isEmpty()) && nullable(type)) {
+            return null;
+        }
+        if (type == String.class) {
+            return text;
+        }
+        if (type == Path.class) {
+            return path(text);
+        }
+        if (type == boolean.class || type == Boolean.class) {
+            return switch (text.toLowerCase(Locale.ROOT)) {
+                case "true", "yes", "on", "1" -> true;
+                case "false", "no", "off", "0" -> false;
+                default -> {
+                    problems.add(said + ", expected true or false");
+                    yield zero(type);
+                }
+            };
+        }
+        if (type.isEnum()) {
+            for (Object constant : type.getEnumConstants()) {
+                if (((Enum<?>) constant).name().equalsIgnoreCase(text.replace('-', '_'))) {
+                    return constant;
+                }
+            }
+            problems.add(said + ", expected one of " + choices(type) + nearest(text.toLowerCase(Locale.ROOT), choices(type)));
+            return null;
+        }
+        return number(type, key, text, said, problems);
+    }
+
+    private static boolean nullable(Class<?> type) {
+        return !type.isPrimitive();
+    }
+
+    private static @Nullable Object number(
+            Class<?> type, Key key, String text, String said, List<String> problems) {
+        double number;
+        try {
+            number = Double.parseDouble(text.replace("_", ""));
+        } catch (NumberFormatException e) {
+            problems.add(said + ", expected " + expected(type));
+            return zero(type);
+        }
+        boolean whole = type == int.class || type == long.class || type == Integer.class || type == Long.class;
+        if (whole && (number != Math.rint(number) || Math.abs(number) > 9e15)) {
+            problems.add(said + ", expected a whole number");
+            return zero(type);
+        }
+        boolean tooLow = key.aboveMin() ? !(number > key.min()) : !(number >= key.min());
+        boolean intRange = type == int.class && Math.abs(number) > Integer.MAX_VALUE;
+        if (Double.isNaN(number) || Double.isInfinite(number) || tooLow || !(number <= key.max()) || intRange) {
+            problems.add(said + ", allowed is " + range(key));
+            return zero(type);
+        }
+        if (type == int.class || type == Integer.class) {
+            return (int) number;
+        }
+        if (type == long.class || type == Long.class) {
+            return Long.parseLong(text.matches("[+-]?\\d+") ? text : String.valueOf((long) number));
+        }
+        return number;
+    }
+
+    private static String range(Key key) {
+        String low = key.min() == Double.NEGATIVE_INFINITY
+                ? ""
+                : (key.aboveMin() ? "above " : "from ") + show(key.min());
+        String high = key.max() == Double.POSITIVE_INFINITY ? "" : "to " + show(key.max());
+        String range = (low + " " + high).strip();
+        return range.isEmpty() ? "a finite number" : range + ", finite";
+    }
+
+    private static String show(double x) {
+        return x == Math.rint(x) && Math.abs(x) < 1e15 ? String.valueOf((long) x) : String.valueOf(x);
+    }
+
+    private static String expected(Class<?> type) {
+        if (type == int.class || type == long.class) {
+            return "a whole number";
+        }
+        if (type == double.class) {
+            return "a number";
+        }
+        return type == boolean.class || type == Boolean.class ? "true or false" : "text";
+    }
+
+    /// `~/` is the home folder; nothing else is replaced: a `$VARIABLE` stays as it is, the shell's business.
+    static Path path(String text) {
+        if (text.equals("~") || text.startsWith("~/")) {
+            return Path.of(System.getProperty("user.home") + text.substring(1));
+        }
+        return Path.of(text);
+    }
+
+    private static TreeSet<String> choices(Class<?> type) {
+        return Arrays.stream(type.getEnumConstants())
+                .map(c -> ((Enum<?>) c).name().toLowerCase(Locale.ROOT))
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    /// ` (did you mean X?)`, or nothing if nothing is near.
+    public static String nearest(String given, Iterable<String> known) {
+        String best = "";
+        int least = Integer.MAX_VALUE;
+        for (String candidate : known) {
+            int distance = distance(given, candidate);
+            if (distance < least) {
+                least = distance;
+                best = candidate;
+            }
+        }
+        return least <= Math.max(2, given.length() / 3) ? " (did you mean " + best + "?)" : "";
+    }
+
+    /// Levenshtein distance.
+    private static int distance(String a, String b) {
+        int[] row = new int[b.length() + 1];
+        for (int j = 0; j <= b.length(); j++) {
+            row[j] = j;
+        }
+        for (int i = 1; i <= a.length(); i++) {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.length(); j++) {
+                int change = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.min(change, Math.min(row[j], row[j - 1]) + 1);
+            }
+        }
+        return row[b.length()];
+    }
+
+    /// An option for help texts and the reference page.
+    public record Doc(String key, String type, String byDefault, String range, String text, boolean flag) {}
+
+    /// The options of a record, in its order.
+    public static List<Doc> describe(Class<? extends Record> type) {
+        return Arrays.stream(type.getRecordComponents())
+                .map(component -> {
+                    Key key = key(component);
+                    Class<?> t = component.getType();
+                    boolean number = t == int.class || t == long.class || t == double.class;
+                    String kind = t.isEnum()
+                            ? String.join(" | ", choices(t))
+                            : List.class.isAssignableFrom(t)
+                                    ? "list"
+                                    : t == Path.class ? "path" : expected(t).replace("a whole number", "integer").replace("a number", "number");
+                    return new Doc(
+                            snake(component.getName()),
+                            kind,
+                            key.required() ? "required" : key.byDefault(),
+                            number ? range(key).replace(", finite", "") : "",
+                            key.value(),
+                            t == boolean.class || t == Boolean.class);
+                })
+                .toList();
+    }
+
+    /// Keys and values of a record as they would be written in YAML; binding them again gives an equal record.
+    public static Map<String, Object> toMap(Record record) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        for (RecordComponent component : record.getClass().getRecordComponents()) {
+            try {
+                var accessor = component.getAccessor();
+                accessor.setAccessible(true);
+                Object value = accessor.invoke(record);
+                if (value instanceof Enum<?> constant) {
+                    map.put(snake(component.getName()), constant.name().toLowerCase(Locale.ROOT));
+                } else if (value instanceof Path path) {
+                    map.put(snake(component.getName()), path.toString());
+                } else if (value instanceof List<?> list) {
+                    map.put(snake(component.getName()), list.stream().map(Object::toString).toList());
+                } else if (value != null) {
+                    map.put(snake(component.getName()), value);
+                }
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+        return map;
+    }
+}
