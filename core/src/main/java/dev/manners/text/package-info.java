@@ -1,0 +1,5 @@
+/// Text for language models: tokenizers, chat messages, chat templates.
+@NullMarked
+package dev.manners.text;
+
+import org.jspecify.annotations.NullMarked;
