@@ -33,4 +33,9 @@ public record Sampling(
     public static Sampling at(double temperature, int maxNewTokens, long seed) {
         return new Sampling(maxNewTokens, true, temperature, 0, 1, 0, 1, List.of(), seed);
     }
+
+    public Sampling withSeed(long seed) {
+        return new Sampling(
+                maxNewTokens, doSample, temperature, topK, topP, minP, repetitionPenalty, stop, seed);
+    }
 }

@@ -1,0 +1,193 @@
+package dev.manners.cli;
+
+import dev.manners.BadInput;
+import dev.manners.config.Key;
+import dev.manners.data.DatasetFile;
+import dev.manners.data.ModelEncoder;
+import dev.manners.data.Packing;
+import dev.manners.data.Sampler;
+import dev.manners.data.Tokenisation;
+import dev.manners.data.Tokenised;
+import dev.manners.files.Json;
+import dev.manners.rollout.Engine;
+import dev.manners.rollout.Sampling;
+import dev.manners.run.LoadedModel;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.LibTorch;
+import dev.manners.train.Rows;
+import dev.manners.train.Schedule;
+import dev.manners.train.SftConfig;
+import dev.manners.train.SftTrainer;
+import dev.manners.train.Tracker;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/// `bench`: how fast this machine trains and generates, as one JSON line.
+final class BenchCommand implements Command {
+
+    record BenchOptions(
+            @Key(value = "What to time: sft or generate", required = true)
+            Job job,
+            @Key(value = "Model directory", required = true)
+            Path model,
+            @Key("Rows, for sft: prompt and completion")
+            @Nullable String data,
+            @Key(value = "f32 or bf16", byDefault = "f32")
+            ModelOptions.Dtype dtype,
+            @Key(value = "Updates, the first two not counted", byDefault = "14", min = 3)
+            int steps,
+            @Key(value = "Sequences in a batch", byDefault = "8", min = 1)
+            int batch,
+            @Key(value = "Tokens of a training sequence", byDefault = "256", min = 2)
+            int length,
+            @Key(value = "Tokens of a prompt", byDefault = "32", min = 1)
+            int prompt,
+            @Key(value = "Tokens of a completion", byDefault = "128", min = 1)
+            int completion) {}
+
+    enum Job {
+        SFT,
+        GENERATE
+    }
+
+    @Override
+    public String name() {
+        return "bench";
+    }
+
+    @Override
+    public String summary() {
+        return "Times training steps or generation and prints one JSON line.";
+    }
+
+    @Override
+    public String details() {
+        return """
+                The median over all steps but the first two (sft), or over four of five runs (generate).
+                Example:
+                  manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256""";
+    }
+
+    @Override
+    public List<Class<? extends Record>> options() {
+        return List.of(BenchOptions.class);
+    }
+
+    @Override
+    public List<String> positionals() {
+        return List.of("job", "model", "data");
+    }
+
+    @Override
+    public int run(Call call) {
+        BenchOptions options = (BenchOptions) call.bind().getFirst();
+        ObjectNode line =
+                switch (options.job()) {
+                    case SFT -> sft(options);
+                    case GENERATE -> generate(options);
+                };
+        call.out().println(line);
+        return 0;
+    }
+
+    private static ObjectNode sft(BenchOptions o) {
+        if (o.data() == null) {
+            throw new BadInput("bench sft needs rows: manners bench sft MODEL DATA");
+        }
+        DType dtype = o.dtype().resolve();
+        SftConfig config = new SftConfig(
+                1e-5, o.batch(), 1, 3, o.steps(), Schedule.LINEAR, 0, 0, 0.9, 0.999, 1e-8, 1, dtype == DType.BF16,
+                o.length(), Tokenisation.Truncation.KEEP_START, true, Packing.Strategy.WRAPPED, null, false, "text",
+                Sampler.Order.RANDOM, 42, 1, 0, 0, 0, 8, 0);
+        List<Long> ends = new ArrayList<>();
+        Tracker clock = new Tracker() {
+            @Override
+            public void progress(long step, long total, Map<String, Double> shown) {
+                ends.add(System.nanoTime());
+            }
+        };
+        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
+                DatasetFile file = DatasetFile.open(o.data());
+                ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
+                Tokenised rows = Tokenised.of(
+                        file, new ModelEncoder(model.tokenizer()), config.tokenisation(false), cache.path(), n -> {})) {
+            new SftTrainer(
+                            model.decoder(), config, Rows.of(rows), null, clock, null, Map.of(), () -> false, step -> {})
+                    .train();
+        }
+        List<Double> seconds = new ArrayList<>();
+        for (int i = 2; i < ends.size(); i++) {
+            seconds.add((ends.get(i) - ends.get(i - 1)) / 1e9);
+        }
+        return report(o, median(seconds), "tokens", (double) o.batch() * o.length());
+    }
+
+    private static ObjectNode generate(BenchOptions o) {
+        List<Double> seconds = new ArrayList<>();
+        try (LoadedModel model = LoadedModel.open(o.model(), null, o.dtype().resolve(), false)) {
+            Random random = new Random(42);
+            List<int[]> prompts = new ArrayList<>();
+            int vocabulary = Math.min(4000, model.decoder().config().vocabSize());
+            for (int i = 0; i < o.batch(); i++) {
+                prompts.add(random.ints(o.prompt(), Math.min(5, vocabulary - 1), vocabulary).toArray());
+            }
+            // No stop tokens: every completion has its full length.
+            Engine engine = new Engine(model.decoder(), model.tokenizer(), Set.of(), o.batch());
+            for (int run = 0; run < 5; run++) {
+                long begin = System.nanoTime();
+                engine.generate(prompts, Sampling.at(1, o.completion(), 42));
+                if (run > 0) {
+                    seconds.add((System.nanoTime() - begin) / 1e9);
+                }
+            }
+        }
+        return report(o, median(seconds), "tokens", (double) o.batch() * o.completion());
+    }
+
+    private static double median(List<Double> values) {
+        List<Double> sorted = values.stream().sorted().toList();
+        int n = sorted.size();
+        return n % 2 == 1 ? sorted.get(n / 2) : (sorted.get(n / 2 - 1) + sorted.get(n / 2)) / 2;
+    }
+
+    private static ObjectNode report(BenchOptions o, double seconds, String unit, double amount) {
+        ObjectNode line = Json.MAPPER.createObjectNode();
+        line.put("peer", "manners");
+        line.put("job", o.job().name().toLowerCase(Locale.ROOT));
+        line.put("model", o.model().toString());
+        line.put("dtype", o.dtype().name().toLowerCase(Locale.ROOT));
+        line.put("median_step_s", Math.round(seconds * 1e4) / 1e4);
+        line.put("unit", unit);
+        line.put("per_second", Math.round(amount / seconds * 100) / 100.0);
+        line.put("peak_rss_mb", peakMegabytes());
+        line.put("batch", o.batch());
+        line.put("length", o.length());
+        line.put("prompt", o.prompt());
+        line.put("completion", o.completion());
+        line.put("threads", LibTorch.threads());
+        return line;
+    }
+
+    /// Highest resident memory of this process, as `getrusage` would give it.
+    private static long peakMegabytes() {
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+                if (line.startsWith("VmHWM:")) {
+                    return Long.parseLong(line.replaceAll("\\D", "")) >> 10;
+                }
+            }
+        } catch (IOException e) {
+            return LibTorch.residentBytes() >> 20;
+        }
+        return LibTorch.residentBytes() >> 20;
+    }
+}

@@ -1,0 +1,144 @@
+package dev.manners.run;
+
+import dev.manners.BadInput;
+import dev.manners.files.AtomicDirectory;
+import dev.manners.files.Json;
+import dev.manners.files.Sha256;
+import dev.manners.model.AdapterFiles;
+import dev.manners.model.Decoder;
+import dev.manners.model.ModelDirectory;
+import dev.manners.rollout.Engine;
+import dev.manners.tensor.DType;
+import dev.manners.text.ChatFormat;
+import dev.manners.text.Tokenizer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// A model directory in memory: decoder, tokenizer, and the tokens that end its answers.
+///
+/// @param generation content of generation_config.json
+/// @param stopIds tokens that end a completion
+public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode generation, Set<Integer> stopIds)
+        implements AutoCloseable {
+
+    /// Opens a model directory, or a PEFT directory with `base` as its base model.
+    ///
+    /// @param adapter PEFT directory to attach, or null
+    public static LoadedModel open(Path directory, @Nullable Path adapter, DType dtype, boolean allowNonfinite) {
+        if (Files.exists(directory.resolve("adapter_config.json")) && !Files.exists(directory.resolve("config.json"))) {
+            throw new BadInput(directory + ": this is an adapter, not a model; give its base model with --model and the"
+                    + " adapter with --adapter " + directory);
+        }
+        Tokenizer tokenizer = Tokenizer.load(directory);
+        Decoder decoder = ModelDirectory.load(directory, dtype, allowNonfinite);
+        if (tokenizer.vocabSize() > decoder.config().vocabSize()) {
+            throw new BadInput(directory + ": the tokenizer has ids up to " + (tokenizer.vocabSize() - 1)
+                    + ", the embedding only " + decoder.config().vocabSize() + " rows: they do not belong together");
+        }
+        if (adapter != null) {
+            AdapterFiles.load(decoder, adapter);
+        }
+        Path file = directory.resolve("generation_config.json");
+        ObjectNode generation = Files.exists(file) ? Json.readObject(file) : Json.MAPPER.createObjectNode();
+        return of(decoder, tokenizer, generation);
+    }
+
+    /// A model made here.
+    public static LoadedModel of(Decoder decoder, Tokenizer tokenizer, ObjectNode generation) {
+        Set<Integer> stops = new LinkedHashSet<>();
+        addIds(stops, generation.path("eos_token_id"));
+        if (stops.isEmpty()) {
+            addIds(stops, decoder.configJson().path("eos_token_id"));
+        }
+        tokenizer.eosId().ifPresent(stops::add);
+        return new LoadedModel(decoder, tokenizer, generation, Set.copyOf(stops));
+    }
+
+    /// Adds the ids of an `eos_token_id`: one number or a list.
+    public static void addIds(Set<Integer> ids, JsonNode node) {
+        if (node.isInt()) {
+            ids.add(node.intValue());
+        } else if (node instanceof ArrayNode several) {
+            several.forEach(id -> addIds(ids, id));
+        }
+    }
+
+    /// @param slots completions at a time
+    public Engine engine(int slots) {
+        return new Engine(decoder, tokenizer, stopIds, slots);
+    }
+
+    /// The chat format, if the model has a template.
+    public Optional<ChatFormat> chat() {
+        return tokenizer.chatTemplateSource().map(source -> ChatFormat.of(tokenizer));
+    }
+
+    /// Writes a directory that transformers loads unchanged, complete or not at all.
+    ///
+    /// @param card README.md
+    /// @param extra what the directory's manifest shall say beside its files
+    public void save(Path target, DType dtype, String card, Map<String, ?> extra) {
+        try (AtomicDirectory folder = AtomicDirectory.create(target)) {
+            ObjectNode written = generation.deepCopy();
+            // Generation must stop where the template's turns end, whatever the base model's file said.
+            ArrayNode stops = Json.MAPPER.createArrayNode();
+            stopIds.stream().sorted().forEach(stops::add);
+            if (stops.size() == 1) {
+                written.set("eos_token_id", stops.get(0));
+            } else if (stops.size() > 1) {
+                written.set("eos_token_id", stops);
+            }
+            ModelDirectory.save(decoder, folder.path(), dtype, written);
+            tokenizer.save(folder.path());
+            dev.manners.files.AtomicFile.write(folder.path().resolve("README.md"), card);
+            commit(folder, target, extra);
+        }
+    }
+
+    /// Writes the attached adapter as a PEFT directory with the tokenizer beside it.
+    public void saveAdapter(Path target, String base, String card, Map<String, ?> extra) {
+        try (AtomicDirectory folder = AtomicDirectory.create(target)) {
+            AdapterFiles.save(decoder, folder.path(), base);
+            tokenizer.save(folder.path());
+            dev.manners.files.AtomicFile.write(folder.path().resolve("README.md"), card);
+            commit(folder, target, extra);
+        }
+    }
+
+    private static void commit(AtomicDirectory folder, Path target, Map<String, ?> extra) {
+        if (Files.exists(target)) {
+            folder.commitReplacing(extra);
+        } else {
+            folder.commit(extra);
+        }
+    }
+
+    /// SHA-256 of the directory's files that make the model what it is.
+    public static Map<String, String> hashes(Path directory) {
+        Map<String, String> hashes = new TreeMap<>();
+        try (var files = Files.list(directory)) {
+            files.filter(Files::isRegularFile)
+                    .filter(f -> f.getFileName().toString().matches(".*\\.(safetensors|json|jinja|model)"))
+                    .forEach(f -> hashes.put(f.getFileName().toString(), Sha256.of(f)));
+        } catch (java.io.IOException e) {
+            throw new BadInput(directory + ": cannot be read: " + e.getMessage(), e);
+        }
+        return new LinkedHashMap<>(hashes);
+    }
+
+    @Override
+    public void close() {
+        decoder.close();
+        tokenizer.close();
+    }
+}
