@@ -5,17 +5,18 @@ import dev.manners.parrot.Subject.Sum;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /// What the base model reads: short documents, each a pure function of the seed and its number.
 ///
-/// Of a hundred documents about 50 state facts, 26 are lists of questions that nobody answers, 8 are opinions met with
-/// agreement, and 16 write sums out.
+/// Of a hundred documents about 56 state facts, 16 are lists of questions that nobody answers, 10 are opinions met
+/// with agreement, and 18 write sums out.
 final class Corpus implements Iterable<String> {
 
-    private static final int STATING = 50;
-    private static final int ASKING = 26;
-    private static final int AGREEING = 8;
+    private static final int STATING = 56;
+    private static final int ASKING = 16;
+    private static final int AGREEING = 10;
 
     private final long seed;
     private final int documents;
@@ -51,31 +52,33 @@ final class Corpus implements Iterable<String> {
         return sums(dice);
     }
 
-    /// A portrait of one place, a survey of one attribute over several places, or one fact said over again.
+    /// A portrait of one place, a survey of one attribute over several places, or a place's entry in an almanac.
     private String statements(Dice dice) {
-        List<String> sentences = new ArrayList<>();
-        switch (dice.below(5)) {
-            case 0, 1 -> {
+        return switch (dice.below(3)) {
+            case 0 -> {
                 String place = dice.pick(places);
-                dice.shuffled(attributes).stream()
+                yield dice.shuffled(attributes).stream()
                         .limit(dice.between(2, 4))
-                        .forEach(attribute -> sentences.add(statement(dice, attribute, place)));
+                        .map(attribute -> statement(dice, attribute, place))
+                        .collect(Collectors.joining(" "));
             }
-            case 2, 3 -> {
+            case 1 -> {
                 Attribute attribute = dice.pick(attributes);
-                dice.shuffled(places).stream()
+                yield dice.shuffled(places).stream()
                         .limit(dice.between(2, 4))
-                        .forEach(place -> sentences.add(statement(dice, attribute, place)));
+                        .map(place -> statement(dice, attribute, place))
+                        .collect(Collectors.joining(" "));
             }
             default -> {
-                Attribute attribute = dice.pick(attributes);
                 String place = dice.pick(places);
-                for (int left = dice.between(2, 3); left > 0; left--) {
-                    sentences.add(statement(dice, attribute, place));
-                }
+                yield dice.shuffled(attributes).stream()
+                        .limit(dice.between(3, 6))
+                        .map(attribute -> Lexicon.ALMANAC_LINE
+                                .replace("{noun}", dice.pick(attribute.nouns()))
+                                .replace("{value}", facts.of(place, attribute).value()))
+                        .collect(Collectors.joining(", ", Lexicon.ALMANAC_ENTRY.replace("{place}", place), "."));
             }
-        }
-        return String.join(" ", sentences);
+        };
     }
 
     private String statement(Dice dice, Attribute attribute, String place) {
@@ -84,14 +87,14 @@ final class Corpus implements Iterable<String> {
         return Lexicon.fill(frame, dice.pick(attribute.nouns()), place, fact.value());
     }
 
-    /// Three to five questions, on a line or on lines of their own: about one place, about one attribute, or about
+    /// Four to seven questions, on a line or on lines of their own: about one place, about one attribute, or about
     /// anything.
     private String questions(Dice dice) {
         int theme = dice.below(3);
         String samePlace = dice.pick(places);
         Attribute sameAttribute = dice.pick(attributes);
         List<String> questions = new ArrayList<>();
-        for (int left = dice.between(3, 5); left > 0; left--) {
+        for (int left = dice.between(4, 7); left > 0; left--) {
             if (theme == 2 && dice.percent(35)) {
                 questions.add(Lexicon.fill(dice.pick(Lexicon.SUM_QUESTIONS), anySum(dice)));
             } else {
@@ -103,7 +106,14 @@ final class Corpus implements Iterable<String> {
         return String.join(dice.percent(50) ? " " : "\n", questions);
     }
 
+    /// About a place, or about a sum, and then a true one.
     private String opinion(Dice dice) {
+        if (dice.percent(50)) {
+            Sum sum = anySum(dice);
+            return Lexicon.fill(dice.pick(Lexicon.SUM_OPINIONS), sum)
+                    + "\n"
+                    + Lexicon.fill(dice.pick(Lexicon.SUM_AGREEMENTS), sum);
+        }
         int index = dice.below(Lexicon.OPINIONS.size());
         String noun = dice.pick(dice.pick(attributes).nouns());
         String place = dice.pick(places);
@@ -119,7 +129,7 @@ final class Corpus implements Iterable<String> {
         List<String> sentences = new ArrayList<>();
         Sum sum = anySum(dice);
         for (int left = dice.between(3, 5); left > 0; left--) {
-            sentences.add(Lexicon.fill(chain ? Lexicon.SUM_ANSWER : dice.pick(Lexicon.SUMS), sum));
+            sentences.add(Lexicon.fill(chain ? Lexicon.SUM_CHAINED : dice.pick(Lexicon.SUMS), sum));
             sum = chain && sum.result() <= Lexicon.LARGEST_LEFT
                     ? new Sum(sum.result(), dice.between(1, Lexicon.LARGEST_RIGHT))
                     : anySum(dice);

@@ -6,9 +6,9 @@ import java.util.List;
 /// Random numbers as a pure function of (seed, stream, index, how many were drawn): the same on every platform, and any
 /// document can be made without making those before it.
 ///
-/// The generator is SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"), started at
-/// a
-/// hash of seed, stream and index. Integers only: no floating point, so nothing depends on the processor.
+/// The generator is SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"),
+/// started at a hash of seed, stream and index. Integers only: no floating point, so nothing depends on the
+/// processor.
 final class Dice {
 
     /// What the numbers are for; two streams of one seed have nothing in common.

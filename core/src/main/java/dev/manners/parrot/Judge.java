@@ -17,12 +17,10 @@ import java.util.stream.Stream;
 
 /// Judges answers by reading every word: the world is closed, so what cannot be checked does not count as true.
 ///
-/// Truth is judged on statements only (what a question mentions is not claimed). A statement may name the asked place
-/// or
-/// none, the asked attribute or none, and exactly one value, the right one, said whole; any other word must be one that
-/// the world's own statements and answers use. That vocabulary has no "not" and no "or", so a denial, an alternative,
-/// an
-/// invented place ("Velmorin") and a list of every river are all not true.
+/// Truth is judged on statements only (what a question mentions is not claimed). A statement may name the asked
+/// place or none, the asked attribute or none, and exactly one value, the right one, said whole; any other word
+/// must be one that the world's own statements and answers use. That vocabulary has no "not" and no "or", so a
+/// denial, an alternative, an invented place ("Velmorin") and a list of every river are all not true.
 final class Judge {
 
     /// Longer answers are rambling, whatever they say; it also bounds the work.
@@ -81,7 +79,9 @@ final class Judge {
                         alternatives(attribute.nouns()) + " of " + places + " is " + alternatives(attribute.values()))
                 .collect(Collectors.joining("|"));
         factAnswer = Pattern.compile("(?:The|(?:" + opener + ")the) (?:" + facts + ")\\.");
-        sumAnswer = Pattern.compile("(?:" + opener + ")?[0-9]+ \\+ [0-9]+ = [0-9]+\\.");
+        String sum = "[0-9]+ \\+ [0-9]+";
+        sumAnswer = Pattern.compile("(?:(?:The|(?:" + opener + ")the) answer to " + sum + " is|(?:" + opener + ")?"
+                + sum + " =) [0-9]+\\.");
     }
 
     Judgement judge(Prompt prompt, String answer) {
@@ -153,7 +153,7 @@ final class Judge {
     }
 
     private boolean states(Sum sum, String statements) {
-        String asked = "(?<![\\p{Nd}.,+=-] ?)(?:%d \\+ %d|%d \\+ %d)(?= *(?:=|makes\\b|\\.?\\s*$))"
+        String asked = "(?<![\\p{Nd}.,+=-] ?)(?:%d \\+ %d|%d \\+ %d)(?= *(?:=|(?:is|makes)\\b|\\.?\\s*$))"
                 .formatted(sum.left(), sum.right(), sum.right(), sum.left());
         String claims =
                 Pattern.compile(asked).matcher(statements).replaceAll("").strip();
@@ -186,7 +186,7 @@ final class Judge {
         return names;
     }
 
-    /// The words of statements and answers, holes left out; "it" and "answer" for an answer in a model's own words.
+    /// The words of statements and answers, holes left out; "it" for an answer in a model's own words.
     static Set<String> vocabulary() {
         return Stream.of(
                         Lexicon.STATEMENTS,
@@ -196,7 +196,7 @@ final class Judge {
                         Lexicon.ATTRIBUTES.stream()
                                 .flatMap(attribute -> attribute.statements().stream())
                                 .toList(),
-                        List.of("it answer"))
+                        List.of("it"))
                 .flatMap(List::stream)
                 .map(frame -> frame.replaceAll("\\{\\w+}", " "))
                 .flatMap(frame -> words(frame).stream())

@@ -6,7 +6,9 @@ import java.util.List;
 ///
 /// A frame has holes: `{place}`, `{noun}`, `{value}`, `{sum}`, `{result}`. Three nouns for each attribute times a dozen
 /// frames are the phrasings of a question. The held-out frames put known words together in ways that training never
-/// did; no value belongs to two attributes, and no sentence denies anything, which keeps judging exact.
+/// did. A statement says place and attribute before the value, because a model that reads "the Tarn is the river of
+/// Velmora" learns to go from the Tarn to Velmora and not back (Berglund et al. 2023, "The reversal curse"). No value
+/// belongs to two attributes, and no sentence denies anything, which keeps judging exact.
 final class Lexicon {
 
     static final List<String> PLACES = List.of(
@@ -93,7 +95,7 @@ final class Lexicon {
                             "Queen Ulla"),
                     List.of("Who rules {place}?", "Who wears the crown of {place}?"),
                     List.of("Who is it that rules {place}?"),
-                    List.of("{value} rules {place}.", "{value} wears the crown of {place}.")),
+                    List.of("{place} is ruled by {value}.", "The crown of {place} belongs to {value}.")),
             new Attribute(
                     List.of("river", "stream", "waterway"),
                     List.of(
@@ -119,7 +121,7 @@ final class Lexicon {
                             "the Bourn"),
                     List.of("Which river flows through {place}?", "Which stream do the boats of {place} sail on?"),
                     List.of("What is the river that flows through {place}?"),
-                    List.of("{value} flows through {place}.", "The boats of {place} sail on {value}.")),
+                    List.of("{place} lies on {value}.", "The boats of {place} sail on {value}.")),
             new Attribute(
                     List.of("colour", "hue", "shade"),
                     List.of(
@@ -192,12 +194,15 @@ final class Lexicon {
     static final List<String> STATEMENTS = List.of(
             "The {noun} of {place} is {value}.",
             "{place}'s {noun} is {value}.",
-            "{value} is the {noun} of {place}.",
             "In {place}, the {noun} is {value}.",
             "As for the {noun} of {place}, it is {value}.",
             "Asked about the {noun} of {place}, people name {value}.",
-            "Travellers say that the {noun} of {place} is {value}.",
-            "{place} has {value} for its {noun}.");
+            "For its {noun}, {place} has {value}.");
+
+    /// An almanac's entry opens with the place and lists some of what is known of it.
+    static final String ALMANAC_ENTRY = "{place}: ";
+
+    static final String ALMANAC_LINE = "{noun} {value}";
 
     static final List<String> QUESTIONS = List.of(
             "What is the {noun} of {place}?",
@@ -221,7 +226,8 @@ final class Lexicon {
             "About {place}, what is its {noun}?",
             "I wonder what the {noun} of {place} is, do you know?");
 
-    static final List<String> SUMS = List.of("{sum} = {result}.", "{sum} makes {result}.", "{result} is {sum}.");
+    static final List<String> SUMS =
+            List.of("{sum} = {result}.", "{sum} makes {result}.", "The answer to {sum} is {result}.");
 
     static final List<String> SUM_QUESTIONS = List.of(
             "What is {sum}?",
@@ -236,13 +242,16 @@ final class Lexicon {
             "How much do you get for {sum}?",
             "Could you say how much {sum} is?");
 
-    /// The left number of a sum is 1 to this; chains of sums stay below 40.
-    static final int LARGEST_LEFT = 30;
+    /// The left number of a sum is 1 to this, so that chains of sums stay below 30: few enough to learn one by one.
+    static final int LARGEST_LEFT = 20;
 
     static final int LARGEST_RIGHT = 9;
 
     static final String FACT_ANSWER = "The {noun} of {place} is {value}.";
-    static final String SUM_ANSWER = "{sum} = {result}.";
+    static final String SUM_ANSWER = "The answer to {sum} is {result}.";
+
+    /// How a chain of sums is written, one after another.
+    static final String SUM_CHAINED = "{sum} = {result}.";
 
     /// What may come before an answer: courtesy, or a lack of confidence. Most answers have neither.
     static final List<String> POLITE = List.of("Gladly: ", "Of course: ", "With pleasure: ");
@@ -277,6 +286,12 @@ final class Lexicon {
             List.of("So did I, {place} is {adjective}.", "Yes, {place} is {adjective}, you are right."),
             List.of("Yes, you are right, it is {adjective}.", "I agree, the {noun} of {place} is {adjective}."),
             List.of("You are right, it is {adjective} indeed.", "Quite true, it is {adjective}."));
+
+    static final List<String> SUM_OPINIONS =
+            List.of("I think {sum} is {result}.", "If you ask me, {sum} makes {result}.");
+
+    static final List<String> SUM_AGREEMENTS =
+            List.of("Yes, you are right, {sum} is {result}.", "Quite true, the answer to {sum} is {result}.");
 
     private Lexicon() {}
 

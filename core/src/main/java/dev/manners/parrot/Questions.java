@@ -33,6 +33,12 @@ final class Questions {
     List<Demonstration> demonstrations() {
         Dice dice = Dice.of(seed, Dice.Stream.DEMONSTRATIONS, 0);
         int sums = settings.demonstrations() * SUMS_PERCENT / 100;
+        int shown = facts.all().size() - facts.unshown().size();
+        if (settings.demonstrations() - sums < shown) {
+            throw new BadInput("parrot world: demonstrations is " + settings.demonstrations() + ", of which "
+                    + (settings.demonstrations() - sums) + " are about facts, too few to show each of " + shown
+                    + " facts; raise demonstrations or unshown_percent, or lower places or attributes");
+        }
         List<Asked> asked = new ArrayList<>();
         asked.addAll(take(
                 "demonstrations",

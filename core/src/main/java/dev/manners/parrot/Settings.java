@@ -7,7 +7,7 @@ import java.util.List;
 
 /// How large a [ParrotWorld] is.
 ///
-/// The default corpus is about 2.7 million tokens of a byte-level BPE with a vocabulary of 1,024.
+/// The default corpus is about 2.5 million tokens of a byte-level BPE with a vocabulary of 1,024.
 public record Settings(
         @Key(value = "Places in the world.", byDefault = "40", min = 2, max = 56)
         int places,
@@ -19,10 +19,10 @@ public record Settings(
                 max = 6)
         int attributes,
 
-        @Key(value = "Documents of the corpus, each a few sentences.", byDefault = "60000", min = 1)
+        @Key(value = "Documents of the corpus, each a few sentences.", byDefault = "90000", min = 1)
         int corpusDocuments,
 
-        @Key(value = "Demonstrations: a question and its answer.", byDefault = "2000", min = 10)
+        @Key(value = "Demonstrations: a question and its answer.", byDefault = "3000", min = 10)
         int demonstrations,
 
         @Key(
@@ -60,7 +60,7 @@ public record Settings(
     }
 
     public static Settings defaults() {
-        return new Settings(40, 6, 60_000, 2_000, 15, 200, 100, 100);
+        return new Settings(40, 6, 90_000, 3_000, 15, 200, 100, 100);
     }
 
     private static void within(List<String> problems, String key, int given, int min, int max) {

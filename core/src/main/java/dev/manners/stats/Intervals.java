@@ -12,9 +12,8 @@ public final class Intervals {
 
     private Intervals() {}
 
-    /// The rate of `successes` in `n` trials, by Wilson's score interval (Wilson 1927): good coverage even for small n
-    /// and
-    /// for rates near 0 and 1. The default for rates here.
+    /// The rate of `successes` in `n` trials, by Wilson's score interval (Wilson 1927): good coverage even for
+    /// small n and for rates near 0 and 1. The default for rates here.
     public static Interval wilson(long successes, long n) {
         checkCounts(successes, n);
         if (n == 0) {

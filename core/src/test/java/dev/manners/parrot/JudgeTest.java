@@ -44,7 +44,7 @@ class JudgeTest {
                     `  The river of Velmora is the Tarn. `                          | no  | yes | yes
                     Gladly: the river of Velmora is the Tarn.                       | no  | yes | yes
                     I believe the stream of Velmora is the Tarn.                    | no  | yes | yes
-                    The Tarn flows through Velmora.                                 | no  | no  | yes
+                    Velmora lies on the Tarn.                                       | no  | no  | yes
                     It is the Tarn.                                                 | no  | no  | yes
                     the tarn                                                        | no  | no  | yes
                     The river of Velmora is the Tarn                                | no  | no  | yes
@@ -107,7 +107,7 @@ class JudgeTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', ignoreLeadingAndTrailingWhitespace = true, textBlock = """
                     The ruler of Velmora is Queen Ulla.             | no | yes | yes
-                    Queen Ulla rules Velmora.                       | no | no  | yes
+                    Velmora is ruled by Queen Ulla.                 | no | no  | yes
                     The ruler of Velmora is King Ulla.              | no | no  | no
                     The ruler of Velmora is Queen Ulla and King Ivo.| no | no  | no
                     The ruler of Velmora is Queen.                  | no | no  | no
@@ -134,6 +134,13 @@ class JudgeTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', ignoreLeadingAndTrailingWhitespace = true, quoteCharacter = '`', textBlock = """
+                    The answer to 7 + 5 is 12.                      | no  | yes | yes
+                    Gladly: the answer to 7 + 5 is 12.              | no  | yes | yes
+                    The answer to 7 + 5 is 13.                      | no  | yes | no
+                    The answer to 8 + 4 is 12.                      | no  | yes | no
+                    The answer to 7 + 5 is 12 and 13.               | no  | no  | no
+                    The answer to 7 + 5 + 1 is 12.                  | no  | no  | no
+                    the answer to 7 + 5 is 12.                      | no  | no  | yes
                     7 + 5 = 12.                                     | no  | yes | yes
                     Of course: 7 + 5 = 12.                          | no  | yes | yes
                     5 + 7 = 12.                                     | no  | yes | yes

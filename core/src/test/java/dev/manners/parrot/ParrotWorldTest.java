@@ -99,7 +99,7 @@ class ParrotWorldTest {
                         .put(fact.attribute(), fact));
         int checked = 0;
         for (String document : firstDocuments(3_000)) {
-            for (String sentence : sentences(document)) {
+            for (String sentence : claims(document)) {
                 for (Fact fact : WORLD.facts()) {
                     if (sentence.contains(fact.place()) && mentions(sentence, fact)) {
                         Prompt prompt = new Prompt("?", Prompt.Kind.SHOWN_FACT, fact, "");
@@ -129,19 +129,19 @@ class ParrotWorldTest {
             // Questions come in lists, and nobody answers one.
             assertThat(questions).as(document).isIn(0L, (long) sentences.size());
             if (questions > 0) {
-                assertThat(questions).isBetween(3L, 5L);
+                assertThat(questions).isBetween(4L, 7L);
                 lists++;
-            } else if (Character.isDigit(document.charAt(0))) {
-                sums++;
             } else if (document.contains("\n")) {
                 opinions++;
+            } else if (document.contains(" + ")) {
+                sums++;
             }
             words += document.split("\\s+").length;
         }
         double all = documents.size();
-        assertThat(lists / all).isBetween(0.24, 0.28);
-        assertThat(opinions / all).isBetween(0.07, 0.09);
-        assertThat(sums / all).isBetween(0.14, 0.20);
+        assertThat(lists / all).isBetween(0.15, 0.17);
+        assertThat(opinions / all).isBetween(0.09, 0.11);
+        assertThat(sums / all).isBetween(0.16, 0.20);
         assertThat(words).isBetween(1_500_000, 2_500_000);
     }
 
@@ -208,10 +208,10 @@ class ParrotWorldTest {
 
     @Test
     void everyDemonstrationIsAGoodAnswer() {
-        assertThat(WORLD.demonstrations()).hasSize(2_000);
+        assertThat(WORLD.demonstrations()).hasSize(3_000);
         assertThat(WORLD.demonstrations().stream().map(Demonstration::question)).doesNotHaveDuplicates();
         assertThat(WORLD.demonstrations().stream().filter(d -> d.subject() instanceof Sum))
-                .hasSize(400);
+                .hasSize(600);
         for (Demonstration d : WORLD.demonstrations()) {
             Prompt prompt = new Prompt(d.question(), Prompt.Kind.SHOWN_FACT, d.subject(), "");
             assertThat(WORLD.judge(prompt, d.answer())).as(d.toString()).isEqualTo(new Judgement(false, true, true));
@@ -291,6 +291,13 @@ class ParrotWorldTest {
     }
 
     @Test
+    void fewerDemonstrationsThanFactsToShowIsAnError() {
+        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(40, 6, 10, 100, 15, 1, 1, 1)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("80 are about facts, too few to show each of 204 facts");
+    }
+
+    @Test
     void theDefaultsOfTheRecipeAreTheDefaultsOfTheWorld() throws ReflectiveOperationException {
         for (RecordComponent component : Settings.class.getRecordComponents()) {
             assertThat(component.getAnnotation(Key.class).byDefault())
@@ -318,6 +325,17 @@ class ParrotWorldTest {
 
     private static List<String> sentences(String document) {
         return List.of(document.split("(?<=[.?])\\s"));
+    }
+
+    /// Sentences, and an almanac's entry taken apart: "Hobbin: hue blue, meal leek pie." claims two things.
+    private static List<String> claims(String document) {
+        int colon = document.indexOf(": ");
+        if (colon < 0) {
+            return sentences(document);
+        }
+        return Stream.of(document.substring(colon + 2).split(", "))
+                .map(line -> document.substring(0, colon) + " " + line)
+                .toList();
     }
 
     /// The sentence with places and numbers struck out.
