@@ -13,7 +13,7 @@ final class Budget {
     /// UTF-16 units in one string, the output included.
     static final int STRING = 16 << 20;
     /// Nested nodes, macro calls, or values inside values. Low enough for a thread with half a megabyte of stack.
-    static final int DEPTH = 600;
+    static final int DEPTH = 400;
     /// As Jinja's sandbox has it.
     static final int RANGE = 100_000;
     /// Bits of one integer.

@@ -38,6 +38,16 @@ final class ExpressionParser {
         return isTuple ? new Node.TupleExpr(List.copyOf(items), line) : items.getFirst();
     }
 
+    /// `{% print a, b %}` writes one after the other.
+    Expr printed() {
+        int line = tokens.line();
+        List<Expr> parts = new ArrayList<>();
+        do {
+            parts.add(expression());
+        } while (tokens.skipOperator(","));
+        return new Node.Concat(List.copyOf(parts), line);
+    }
+
     private boolean endsTuple() {
         Token.Kind kind = tokens.current().kind();
         return kind == Token.Kind.VARIABLE_END || kind == Token.Kind.BLOCK_END || tokens.isOperator(")");

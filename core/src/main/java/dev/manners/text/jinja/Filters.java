@@ -8,6 +8,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.RoundingMode;
 import java.util.HashSet;
+import java.util.Locale;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -46,6 +47,7 @@ final class Filters {
 
     private static final Pattern WORD = Pattern.compile("\\w+", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern TITLE_BREAK = Pattern.compile("[-\\s({\\[<]+", Pattern.UNICODE_CHARACTER_CLASS);
+    private static final Pattern PREFIXED = Pattern.compile("([+-]?)(0[xX]|0[oO]|0[bB])([0-9a-fA-F]+)");
     private static final int INTEGER_DIGITS = 1300;
 
     private final Budget budget;
@@ -128,6 +130,7 @@ final class Filters {
     }
 
     private Value text(String name, Str text, Arguments arguments) {
+        budget.scan(text.text().length());
         switch (name) {
             case "trim" -> {
                 return attributes
@@ -175,6 +178,7 @@ final class Filters {
         Matcher breaks = TITLE_BREAK.matcher(chars);
         int word = 0;
         while (word < chars.length()) {
+            budget.steps(4);
             boolean found = breaks.find(word);
             int wordEnd = found ? breaks.start() : chars.length();
             if (word < wordEnd) {
@@ -290,12 +294,26 @@ final class Filters {
     /// As Python's `int(x)`, or None where that is an error.
     private static Value toInteger(Value value, int base) {
         if (value instanceof Str s) {
-            String digits = s.text().strip().replaceAll("(?<=[0-9a-zA-Z])_(?=[0-9a-zA-Z])", "");
+            String digits = stripped(s.text());
             if (digits.length() > INTEGER_DIGITS) {
                 throw Budget.exceeded("a number of more than " + INTEGER_DIGITS + " digits");
             }
+            digits = digits.replaceAll("(?<=[0-9a-zA-Z])_(?=[0-9a-zA-Z])", "");
+            Matcher prefixed = PREFIXED.matcher(digits);
+            int radix = base;
+            if (prefixed.matches()) {
+                int own = switch (prefixed.group(2).toLowerCase(Locale.ROOT)) {
+                    case "0x" -> 16;
+                    case "0o" -> 8;
+                    default -> 2;
+                };
+                if (base == 0 || base == own) {
+                    radix = own;
+                    digits = prefixed.group(1) + prefixed.group(3);
+                }
+            }
             try {
-                return Int.of(new BigInteger(digits, base), s.content());
+                return Int.of(new BigInteger(digits, radix == 0 ? 10 : radix), s.content());
             } catch (NumberFormatException e) {
                 double number = toDouble(value);
                 return Double.isNaN(number) || Double.isInfinite(number)
@@ -308,12 +326,20 @@ final class Filters {
         return Operations.isNumber(value) && finite ? Int.of(Formatting.truncate(value), value.content()) : None.NONE;
     }
 
+    private static String stripped(String text) {
+        String rest = text.substring(Unicode.skipSpace(text, 0));
+        return rest.substring(0, Unicode.endWithoutSpace(rest));
+    }
+
     /// As Python's `float(x)`, or nan where that is an error.
     private static double toDouble(Value value) {
         if (value instanceof Str s) {
-            String digits = s.text().strip().replaceAll("(?<=[0-9])_(?=[0-9])", "");
-            boolean number = digits.length() <= INTEGER_DIGITS
-                    && digits.matches("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
+            String text = stripped(s.text());
+            if (text.length() > INTEGER_DIGITS) {
+                return Double.NaN;
+            }
+            String digits = text.replaceAll("(?<=[0-9])_(?=[0-9])", "");
+            boolean number = digits.matches("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
             return number ? Double.parseDouble(digits) : Double.NaN;
         }
         return Operations.isNumber(value) ? Arithmetic.asDouble(value) : Double.NaN;

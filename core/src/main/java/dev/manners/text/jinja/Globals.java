@@ -88,6 +88,9 @@ final class Globals {
         long start = single ? 0 : bound.integer("start", 0);
         long stop = bound.integer("stop", 0);
         long step = single ? 1 : bound.integer("step", 1);
+        if (start == Integer.MIN_VALUE || start == Integer.MAX_VALUE) {
+            throw Fault.of("OverflowError", "range() starts at a number of more than 31 bits");
+        }
         if (step == 0) {
             throw Fault.value("range() arg 3 must not be zero");
         }

@@ -286,7 +286,11 @@ final class Interpreter {
         } else if (positional.size() > parameters.size()) {
             throw Fault.type("macro '" + macro.name() + "' takes not more than " + parameters.size() + " argument(s)");
         }
-        return captured(macro.body(), inner);
+        // A call needs more of Java's stack than other nodes do.
+        budget.enter();
+        Str text = captured(macro.body(), inner);
+        budget.leave();
+        return text;
     }
 
     private void generation(Node.Generation node, Scope scope, Text out) {

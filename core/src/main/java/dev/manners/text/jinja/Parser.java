@@ -78,7 +78,7 @@ final class Parser {
             case "for" -> forStatement(line);
             case "set" -> set(line);
             case "with" -> with(line);
-            case "print" -> new Node.Print(expressions.tuple(true), line);
+            case "print" -> new Node.Print(expressions.printed(), line);
             case "macro" -> {
                 String name = tokens.expectName();
                 yield new Node.MacroDefinition(macro(name), line);

@@ -7,6 +7,8 @@ import java.util.Map;
 /// Python's `str()` and `repr()`: what a value looks like when a template prints it.
 final class Repr {
 
+    private static final int QUOTED = 200;
+
     private final Budget budget;
 
     Repr(Budget budget) {
@@ -95,8 +97,9 @@ final class Repr {
         out.append("}", content);
     }
 
-    /// For messages.
-    static String quote(String text) {
+    /// For messages, which a template may make by the million: long texts are cut.
+    static String quote(String whole) {
+        String text = whole.length() <= QUOTED ? whole : whole.substring(0, QUOTED) + "...";
         char quote = text.indexOf('\'') >= 0 && text.indexOf('"') < 0 ? '"' : '\'';
         return quote + escape(text, quote) + quote;
     }

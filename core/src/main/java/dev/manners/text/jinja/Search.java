@@ -3,7 +3,7 @@ package dev.manners.text.jinja;
 /// Finds one string in another in linear time, whatever the strings: the JDK's own search is quadratic on "aaa...b".
 final class Search {
 
-    /// Up to this length of pattern the JDK's search is fast at worst.
+    /// Up to this length of pattern the JDK's search is fast enough at worst.
     private static final int SHORT = 32;
 
     private Search() {}
@@ -12,16 +12,21 @@ final class Search {
     static int indexOf(Budget budget, String text, String pattern, int from) {
         if (pattern.length() <= SHORT) {
             int found = text.indexOf(pattern, from);
-            budget.scan(2L * ((found < 0 ? text.length() : found) - Math.min(from, text.length())));
+            scan(budget, pattern, (found < 0 ? text.length() : found) - Math.min(from, text.length()));
             return found;
         }
         return search(budget, text, pattern, from);
     }
 
+    /// At worst every character is compared with half the pattern.
+    private static void scan(Budget budget, String pattern, int length) {
+        budget.scan((1L + pattern.length() / 2) * length);
+    }
+
     /// As `String.lastIndexOf`, of a match that ends at or before `end`.
     static int lastIndexOf(Budget budget, String text, String pattern, int end) {
         if (pattern.length() <= SHORT) {
-            budget.scan(2L * end);
+            scan(budget, pattern, end);
             return text.lastIndexOf(pattern, end - pattern.length());
         }
         budget.allocate(end);

@@ -249,10 +249,19 @@ final class SequenceFilters {
 
     private Value sort(Value value, Bound bound) {
         Value attribute = bound.get("attribute");
-        if (attribute instanceof Str s && s.text().indexOf(',') >= 0) {
-            throw Fault.unsupported("sort by several attributes in a chat template");
+        List<Value> by = new ArrayList<>();
+        if (attribute instanceof Str s) {
+            List.of(s.text().split(",", -1)).forEach(part -> by.add(Str.literal(part)));
+        } else {
+            by.add(attribute == null ? None.NONE : attribute);
         }
-        return new ListValue(sorted(operations.list(value), key(bound), bound.flag("reverse", false)), value.content());
+        List<UnaryOperator<Value>> getters =
+                by.stream().map(part -> getter(part, null)).toList();
+        boolean caseSensitive = bound.flag("case_sensitive", false);
+        UnaryOperator<Value> key = item -> new ListValue(getters.stream()
+                .map(getter -> caseSensitive ? getter.apply(item) : folded(getter.apply(item)))
+                .toList());
+        return new ListValue(sorted(operations.list(value), key, bound.flag("reverse", false)), value.content());
     }
 
     private Value dictSort(Value value, Bound bound) {

@@ -7,9 +7,14 @@ import java.util.Locale;
 /// `strftime_now(format)`: C's directives in the C locale.
 final class Strftime {
 
+    private static final int FORMAT = 1000;
+
     private Strftime() {}
 
     static String format(ZonedDateTime now, String format) {
+        if (format.length() > FORMAT) {
+            throw Budget.exceeded("a date format of more than " + FORMAT + " characters");
+        }
         StringBuilder out = new StringBuilder();
         for (int i = 0; i < format.length(); i++) {
             char c = format.charAt(i);

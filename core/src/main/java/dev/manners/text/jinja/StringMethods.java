@@ -257,8 +257,7 @@ final class StringMethods {
                 return;
             }
             if (parts.size() >= most) {
-                Str rest = self.slice(begin, end);
-                parts.add(strip(rest, fromRight ? "lstrip" : "rstrip", null));
+                add(parts, self, begin, end);
                 return;
             }
             int edge = fromRight ? end : begin;
@@ -311,7 +310,7 @@ final class StringMethods {
         }
         int after = found + separator.text().length();
         budget.allocate(length);
-        return Tuple.of(self.slice(0, found), separator, self.slice(after, length));
+        return Tuple.of(self.slice(0, found), self.slice(found, after), self.slice(after, length));
     }
 
     Str replace(Str self, Str old, Str with, int most) {

@@ -49,10 +49,12 @@ final class Tests {
             "<=",
             "le");
 
+    private final Budget budget;
     private final Operations operations;
     private final Repr repr;
 
     Tests(Budget budget, Operations operations) {
+        this.budget = budget;
         this.operations = operations;
         this.repr = new Repr(budget);
     }
@@ -131,6 +133,7 @@ final class Tests {
 
     private boolean isCase(Value value, boolean lower) {
         String text = repr.str(value).text();
+        budget.scan(text.length());
         boolean wrong = text.codePoints()
                 .anyMatch(
                         c -> Character.isTitleCase(c) || (lower ? Character.isUpperCase(c) : Character.isLowerCase(c)));
