@@ -11,12 +11,26 @@ public class BadInput extends RuntimeException {
 
     private static final long serialVersionUID = 1L;
 
+    private final transient List<String> problems;
+
     public BadInput(String message) {
         super(message);
+        this.problems = List.of(message);
     }
 
     public BadInput(String message, Throwable cause) {
         super(message, cause);
+        this.problems = List.of(message);
+    }
+
+    private BadInput(String message, List<String> problems) {
+        super(message);
+        this.problems = List.copyOf(problems);
+    }
+
+    /// What is wrong, one by one; one or more.
+    public List<String> problems() {
+        return problems;
     }
 
     /// All of a file's problems at once.
@@ -25,8 +39,9 @@ public class BadInput extends RuntimeException {
     /// @param problems at least one
     public static BadInput all(String what, List<String> problems) {
         if (problems.size() == 1) {
-            return new BadInput(what + ": " + problems.getFirst());
+            return new BadInput(what + ": " + problems.getFirst(), problems);
         }
-        return new BadInput(what + ": " + problems.size() + " problems\n  - " + String.join("\n  - ", problems));
+        return new BadInput(
+                what + ": " + problems.size() + " problems\n  - " + String.join("\n  - ", problems), problems);
     }
 }

@@ -37,20 +37,26 @@ final class BenchCommand implements Command {
     record BenchOptions(
             @Key(value = "What to time: sft or generate", required = true)
             Job job,
-            @Key(value = "Model directory", required = true)
-            Path model,
-            @Key("Rows, for sft: prompt and completion")
-            @Nullable String data,
-            @Key(value = "f32 or bf16", byDefault = "f32")
-            ModelOptions.Dtype dtype,
+
+            @Key(value = "Model directory", required = true) Path model,
+
+            @Key("Rows, for sft: prompt and completion") @Nullable
+            String data,
+
+            @Key(value = "f32 or bf16", byDefault = "f32") ModelOptions.Dtype dtype,
+
             @Key(value = "Updates, the first two not counted", byDefault = "14", min = 3)
             int steps,
+
             @Key(value = "Sequences in a batch", byDefault = "8", min = 1)
             int batch,
+
             @Key(value = "Tokens of a training sequence", byDefault = "256", min = 2)
             int length,
+
             @Key(value = "Tokens of a prompt", byDefault = "32", min = 1)
             int prompt,
+
             @Key(value = "Tokens of a completion", byDefault = "128", min = 1)
             int completion) {}
 
@@ -90,11 +96,10 @@ final class BenchCommand implements Command {
     @Override
     public int run(Call call) {
         BenchOptions options = (BenchOptions) call.bind().getFirst();
-        ObjectNode line =
-                switch (options.job()) {
-                    case SFT -> sft(options);
-                    case GENERATE -> generate(options);
-                };
+        ObjectNode line = switch (options.job()) {
+            case SFT -> sft(options);
+            case GENERATE -> generate(options);
+        };
         call.out().println(line);
         return 0;
     }
@@ -105,9 +110,34 @@ final class BenchCommand implements Command {
         }
         DType dtype = o.dtype().resolve();
         SftConfig config = new SftConfig(
-                1e-5, o.batch(), 1, 3, o.steps(), Schedule.LINEAR, 0, 0, 0.9, 0.999, 1e-8, 1, dtype == DType.BF16,
-                o.length(), Tokenisation.Truncation.KEEP_START, true, Packing.Strategy.WRAPPED, null, false, "text",
-                Sampler.Order.RANDOM, 42, 1, 0, 0, 0, 8, 0);
+                1e-5,
+                o.batch(),
+                1,
+                3,
+                o.steps(),
+                Schedule.LINEAR,
+                0,
+                0,
+                0.9,
+                0.999,
+                1e-8,
+                1,
+                dtype == DType.BF16,
+                o.length(),
+                Tokenisation.Truncation.KEEP_START,
+                true,
+                Packing.Strategy.WRAPPED,
+                null,
+                false,
+                "text",
+                Sampler.Order.RANDOM,
+                42,
+                1,
+                0,
+                0,
+                0,
+                8,
+                0);
         List<Long> ends = new ArrayList<>();
         Tracker clock = new Tracker() {
             @Override
@@ -120,8 +150,7 @@ final class BenchCommand implements Command {
                 ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
                 Tokenised rows = Tokenised.of(
                         file, new ModelEncoder(model.tokenizer()), config.tokenisation(false), cache.path(), n -> {})) {
-            new SftTrainer(
-                            model.decoder(), config, Rows.of(rows), null, clock, null, Map.of(), () -> false, step -> {})
+            new SftTrainer(model.decoder(), config, Rows.of(rows), null, clock, null, Map.of(), () -> false, step -> {})
                     .train();
         }
         List<Double> seconds = new ArrayList<>();
@@ -138,7 +167,8 @@ final class BenchCommand implements Command {
             List<int[]> prompts = new ArrayList<>();
             int vocabulary = Math.min(4000, model.decoder().config().vocabSize());
             for (int i = 0; i < o.batch(); i++) {
-                prompts.add(random.ints(o.prompt(), Math.min(5, vocabulary - 1), vocabulary).toArray());
+                prompts.add(random.ints(o.prompt(), Math.min(5, vocabulary - 1), vocabulary)
+                        .toArray());
             }
             // No stop tokens: every completion has its full length.
             Engine engine = new Engine(model.decoder(), model.tokenizer(), Set.of(), o.batch());

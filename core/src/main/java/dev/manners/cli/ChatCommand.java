@@ -49,10 +49,14 @@ final class ChatCommand implements Command {
         List<Record> bound = call.bind();
         Sampling sampling = (Sampling) bound.get(1);
         try (LoadedModel model = ((ModelOptions) bound.get(0)).open();
-                Terminal terminal = TerminalBuilder.builder().dumb(true).encoding(StandardCharsets.UTF_8).build()) {
+                Terminal terminal = TerminalBuilder.builder()
+                        .dumb(true)
+                        .encoding(StandardCharsets.UTF_8)
+                        .build()) {
             ChatFormat format = model.chat()
-                    .orElseThrow(() -> new BadInput("the model has no chat template (chat_template.jinja, or chat_template"
-                            + " in tokenizer_config.json); use `manners generate` for plain completions"));
+                    .orElseThrow(
+                            () -> new BadInput("the model has no chat template (chat_template.jinja, or chat_template"
+                                    + " in tokenizer_config.json); use `manners generate` for plain completions"));
             LineReader reader = LineReaderBuilder.builder()
                     .terminal(terminal)
                     .variable(LineReader.HISTORY_FILE, Path.of(System.getProperty("user.home"), ".manners_history"))
@@ -90,8 +94,11 @@ final class ChatCommand implements Command {
             int[] ids = format.encode(messages, null, true).ids();
             if (ids.length >= model.decoder().config().maxPositions()) {
                 messages.remove(messages.size() - 1);
-                call.out().println("The conversation has " + ids.length + " tokens and no longer fits the model's context of "
-                        + model.decoder().config().maxPositions() + ": /new starts over, /undo takes an exchange back.");
+                call.out()
+                        .println("The conversation has " + ids.length
+                                + " tokens and no longer fits the model's context of "
+                                + model.decoder().config().maxPositions()
+                                + ": /new starts over, /undo takes an exchange back.");
                 continue;
             }
             Sampling seeded = sampling.withSeed(sampling.seed() + turn++);

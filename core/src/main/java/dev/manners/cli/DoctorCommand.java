@@ -19,7 +19,9 @@ final class DoctorCommand implements Command {
 
     record DoctorOptions(
             @Key("Recipe whose needs are compared with what there is (its `needs.memory_mb` and `needs.disk_mb`)")
-            @Nullable Path recipe,
+            @Nullable
+            Path recipe,
+
             @Key(value = "Folder the run would write to", byDefault = "runs")
             Path outputDir) {}
 
@@ -55,26 +57,48 @@ final class DoctorCommand implements Command {
         Map<String, Yaml.Entry> recipe = Yaml.read(options.recipe() == null ? RunCommand.parrot() : options.recipe());
         long memoryNeeded = need(recipe, "needs.memory_mb");
         long diskNeeded = need(recipe, "needs.disk_mb");
-        boolean well = true;
         line(out, true, "manners", RunDirectory.version());
-        line(out, true, "java", System.getProperty("java.runtime.version") + " (" + System.getProperty("java.vendor") + ")");
-        line(out, true, "system", System.getProperty("os.name") + " " + System.getProperty("os.version") + ", "
-                + System.getProperty("os.arch"));
+        line(
+                out,
+                true,
+                "java",
+                System.getProperty("java.runtime.version") + " (" + System.getProperty("java.vendor") + ")");
+        line(
+                out,
+                true,
+                "system",
+                System.getProperty("os.name") + " " + System.getProperty("os.version") + ", "
+                        + System.getProperty("os.arch"));
         line(out, true, "libtorch", LibTorch.version());
-        line(out, true, "threads", LibTorch.threads() + " of " + Runtime.getRuntime().availableProcessors() + " processors");
-        line(out, true, "bf16", LibTorch.hasFastBf16()
-                ? "multiplied in hardware: the default for training"
-                : "not in this processor's hardware: training runs in f32");
+        line(
+                out,
+                true,
+                "threads",
+                LibTorch.threads() + " of " + Runtime.getRuntime().availableProcessors() + " processors");
+        line(
+                out,
+                true,
+                "bf16",
+                LibTorch.hasFastBf16()
+                        ? "multiplied in hardware: the default for training"
+                        : "not in this processor's hardware: training runs in f32");
         List<String> warnings = LibTorch.warnings();
-        line(out, warnings.isEmpty(), "settings", warnings.isEmpty() ? "as the launcher sets them" : String.join("; ", warnings));
+        line(
+                out,
+                warnings.isEmpty(),
+                "settings",
+                warnings.isEmpty() ? "as the launcher sets them" : String.join("; ", warnings));
         long memory = availableMemory() >> 20;
         boolean memoryOk = memory >= memoryNeeded;
         line(out, memoryOk, "memory", memory + " MB free, the recipe needs about " + memoryNeeded + " MB");
         long disk = disk(options.outputDir()) >> 20;
         boolean diskOk = disk >= diskNeeded;
-        line(out, diskOk, "disk", disk + " MB free for " + options.outputDir() + ", the recipe needs about " + diskNeeded
-                + " MB");
-        well = memoryOk && diskOk;
+        line(
+                out,
+                diskOk,
+                "disk",
+                disk + " MB free for " + options.outputDir() + ", the recipe needs about " + diskNeeded + " MB");
+        boolean well = memoryOk && diskOk;
         out.println(well ? "All is well." : "Something is missing: see the lines marked with !");
         return well ? 0 : 1;
     }

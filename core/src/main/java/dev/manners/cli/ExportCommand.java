@@ -26,18 +26,26 @@ final class ExportCommand implements Command {
     private static final Map<DType, Double> TOLERANCE = Map.of(DType.F32, 1e-4, DType.BF16, 3e-2, DType.F16, 5e-3);
 
     private static final List<String> PROBES = List.of(
-            "Once upon a time", "The capital of France is", "1, 2, 3, 4,", "def add(a, b):", "I think that you are right",
+            "Once upon a time",
+            "The capital of France is",
+            "1, 2, 3, 4,",
+            "def add(a, b):",
+            "I think that you are right",
             "### Instruction:\nSay hello.\n\n### Response:\n");
 
     record ExportOptions(
             @Key(value = "Base model directory", required = true)
             Path model,
-            @Key("Adapter directory (PEFT) to merge; unset: the model as it is, such as in another dtype")
-            @Nullable Path adapter,
+
+            @Key("Adapter directory (PEFT) to merge; unset: the model as it is, such as in another dtype") @Nullable
+            Path adapter,
+
             @Key(value = "Folder to write; it must not exist", required = true)
             Path outputDir,
+
             @Key(value = "Dtype of the stored weights: f32, bf16, f16", byDefault = "f32")
             Stored saveDtype,
+
             @Key(value = "Further probe prompts", byDefault = "[]")
             List<String> probes) {}
 
@@ -94,15 +102,18 @@ final class ExportCommand implements Command {
                     probes.add(ids);
                 }
             }
-            List<float[]> before = probes.stream().map(ids -> logits(model, ids)).toList();
+            List<float[]> before =
+                    probes.stream().map(ids -> logits(model, ids)).toList();
             if (options.adapter() != null) {
                 model.decoder().merge();
             }
-            Path unproven = options.outputDir().resolveSibling(options.outputDir().getFileName() + ".unproven");
+            Path unproven =
+                    options.outputDir().resolveSibling(options.outputDir().getFileName() + ".unproven");
             model.save(unproven, dtype, "", Map.of());
             double difference;
             try (LoadedModel written = LoadedModel.open(unproven, null, DType.F32, false)) {
-                difference = difference(before, probes.stream().map(ids -> logits(written, ids)).toList());
+                difference = difference(
+                        before, probes.stream().map(ids -> logits(written, ids)).toList());
             } finally {
                 try (ScoreCommand.Folder gone = new ScoreCommand.Folder(unproven)) {
                     call.out().flush();
@@ -111,21 +122,25 @@ final class ExportCommand implements Command {
             double tolerance = TOLERANCE.getOrDefault(dtype, 0.0);
             if (!(difference <= tolerance)) {
                 throw new BadInput("the merged model's logits differ from the adapter's by " + difference
-                        + " of the largest logit; the tolerance for " + dtype + " is " + tolerance + ". Nothing was written.");
+                        + " of the largest logit; the tolerance for " + dtype + " is " + tolerance
+                        + ". Nothing was written.");
             }
             Map<String, Object> proof = new LinkedHashMap<>();
             proof.put("probes", probes.size());
             proof.put("largest_relative_difference", difference);
             proof.put("tolerance", tolerance);
-            String base = options.model().toAbsolutePath().normalize().getFileName().toString();
+            String base =
+                    options.model().toAbsolutePath().normalize().getFileName().toString();
             ModelCard card = new ModelCard(options.outputDir().getFileName().toString(), base, "finetune", null)
                     .paragraph((options.adapter() == null ? "A copy of " : "An adapter merged into ") + base
                             + ", written by Manners " + RunDirectory.version() + ".")
                     .table("check", "value", proof);
             model.save(options.outputDir(), dtype, card.toString(), Map.of("merge", proof));
-            call.out().println("Written to " + options.outputDir() + "; over " + probes.size()
-                    + " probe prompts the logits differ by at most " + difference + " of the largest (tolerance "
-                    + tolerance + ").");
+            call.out()
+                    .println("Written to " + options.outputDir() + "; over " + probes.size()
+                            + " probe prompts the logits differ by at most " + difference
+                            + " of the largest (tolerance "
+                            + tolerance + ").");
             return 0;
         }
     }

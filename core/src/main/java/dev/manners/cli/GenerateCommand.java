@@ -21,16 +21,20 @@ import tools.jackson.databind.node.ObjectNode;
 final class GenerateCommand implements Command {
 
     record GenerateOptions(
-            @Key("Prompt; may be empty where the tokenizer puts a BOS token in front")
-            @Nullable String prompt,
-            @Key("File with one prompt a line")
-            @Nullable Path promptsFile,
+            @Key("Prompt; may be empty where the tokenizer puts a BOS token in front") @Nullable
+            String prompt,
+
+            @Key("File with one prompt a line") @Nullable Path promptsFile,
+
             @Key(value = "Give the prompt as a user's message, in the model's chat format", byDefault = "false")
             boolean chat,
+
             @Key(value = "Completions of each prompt", byDefault = "1", min = 1, max = 10000)
             int numCompletions,
+
             @Key(value = "Completions generated at a time", byDefault = "16", min = 1, max = 4096)
             int batchSize,
+
             @Key(value = "Print JSON lines with token ids and log-probabilities", byDefault = "false")
             boolean json) {}
 
@@ -68,7 +72,10 @@ final class GenerateCommand implements Command {
             List<String> texts = new ArrayList<>();
             for (String prompt : prompts) {
                 for (int i = 0; i < options.numCompletions(); i++) {
-                    ids.add(options.chat() ? chatIds(model, prompt) : model.tokenizer().encodeContentWithSpecial(prompt));
+                    ids.add(
+                            options.chat()
+                                    ? chatIds(model, prompt)
+                                    : model.tokenizer().encodeContentWithSpecial(prompt));
                     texts.add(prompt);
                 }
             }
@@ -115,7 +122,8 @@ final class GenerateCommand implements Command {
             try {
                 prompts.addAll(Files.readAllLines(options.promptsFile()));
             } catch (IOException e) {
-                throw new BadInput("--prompts-file " + options.promptsFile() + ": cannot be read: " + e.getMessage(), e);
+                throw new BadInput(
+                        "--prompts-file " + options.promptsFile() + ": cannot be read: " + e.getMessage(), e);
             }
         }
         if (prompts.isEmpty()) {

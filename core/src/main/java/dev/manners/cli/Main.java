@@ -4,8 +4,8 @@ import dev.manners.BadInput;
 import dev.manners.config.Options;
 import dev.manners.run.RunDirectory;
 import dev.manners.train.NonFinite;
-import java.io.FileOutputStream;
 import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -64,14 +64,16 @@ public final class Main {
             trace(e, debug, err);
             return 1;
         } catch (OutOfMemoryError e) {
-            err.println("manners: out of memory: " + e.getMessage() + "\nThe Java heap's limit is set by MANNERS_HEAP"
-                    + " (MANNERS_HEAP=4g ./manners ...); tensors live outside it, and need a smaller batch or max_length.");
+            err.println(
+                    "manners: out of memory: " + e.getMessage() + "\nThe Java heap's limit is set by MANNERS_HEAP"
+                            + " (MANNERS_HEAP=4g ./manners ...); tensors live outside it, and need a smaller batch or max_length.");
             trace(e, debug, err);
             return 1;
         } catch (RuntimeException e) {
             String message = String.valueOf(e.getMessage());
             err.println("manners: this is a bug of ours: " + e.getClass().getSimpleName() + ": "
-                    + message.lines().findFirst().orElse("") + "\nRun the same command with --debug for the whole story.");
+                    + message.lines().findFirst().orElse("")
+                    + "\nRun the same command with --debug for the whole story.");
             trace(e, debug, err);
             return 1;
         }
@@ -174,15 +176,22 @@ public final class Main {
     private static OptionSpec option(Options.Doc doc) {
         String dashed = "--" + doc.key().replace('_', '-');
         String scored = "--" + doc.key();
-        String text = doc.text() + (doc.range().isEmpty() ? "" : " (" + doc.range() + ")")
+        String text = doc.text()
+                + (doc.range().isEmpty() ? "" : " (" + doc.range() + ")")
                 + (doc.byDefault().isEmpty() ? "" : " [" + doc.byDefault() + "]");
-        OptionSpec.Builder builder = dashed.equals(scored) ? OptionSpec.builder(dashed) : OptionSpec.builder(dashed, scored);
+        OptionSpec.Builder builder =
+                dashed.equals(scored) ? OptionSpec.builder(dashed) : OptionSpec.builder(dashed, scored);
         builder.description(text.replace("%", "%%")).paramLabel(doc.type().equals("path") ? "PATH" : "VALUE");
         if (doc.type().equals("list")) {
-            return builder.type(List.class).auxiliaryTypes(String.class).arity("1").build();
+            return builder.type(List.class)
+                    .auxiliaryTypes(String.class)
+                    .arity("1")
+                    .build();
         }
         builder.type(String.class);
-        return doc.flag() ? builder.arity("0..1").fallbackValue("true").build() : builder.arity("1").build();
+        return doc.flag()
+                ? builder.arity("0..1").fallbackValue("true").build()
+                : builder.arity("1").build();
     }
 
     private static Options options(Command command, CommandLine.ParseResult parsed) {
@@ -193,7 +202,10 @@ public final class Main {
         for (int i = 0; i < command.positionals().size(); i++) {
             String value = parsed.matchedPositionalValue(i, null);
             if (value != null) {
-                options.set(command.positionals().get(i), value, command.positionals().get(i));
+                options.set(
+                        command.positionals().get(i),
+                        value,
+                        command.positionals().get(i));
             }
         }
         parsed.matchedOptions().forEach(option -> {

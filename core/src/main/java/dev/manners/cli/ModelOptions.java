@@ -11,12 +11,16 @@ import org.jspecify.annotations.Nullable;
 record ModelOptions(
         @Key(value = "Model directory: config.json, tokenizer.json, model.safetensors", required = true)
         Path model,
-        @Key(value = "Adapter directory (PEFT) to attach to the model")
-        @Nullable Path adapter,
+
+        @Key(value = "Adapter directory (PEFT) to attach to the model") @Nullable
+        Path adapter,
+
         @Key(value = "What matrices are multiplied in; auto: bf16 where the processor has it", byDefault = "f32")
         Dtype dtype,
+
         @Key(value = "Load weights with NaN or infinities all the same", byDefault = "false")
         boolean allowNonfinite,
+
         @Key(value = "Threads of one operation; 0: one per processor", byDefault = "0", min = 0, max = 1024)
         int threads) {
 

@@ -30,16 +30,22 @@ final class ScoreCommand implements Command {
     record ScoreOptions(
             @Key(value = "Rows to score: .jsonl or .json, also .gz; a part of it as FILE[:100]", required = true)
             String dataset,
-            @Key("File for the JSON lines; unset: standard output")
-            @Nullable Path output,
+
+            @Key("File for the JSON lines; unset: standard output") @Nullable
+            Path output,
+
             @Key(value = "Longest row in tokens; 0: no limit", byDefault = "0", min = 0)
             int maxLength,
+
             @Key(value = "Column of plain text rows", byDefault = "text")
             String datasetTextField,
-            @Key("Score completions only; unset: if rows have a prompt and a completion")
-            @Nullable Boolean completionOnlyLoss,
+
+            @Key("Score completions only; unset: if rows have a prompt and a completion") @Nullable
+            Boolean completionOnlyLoss,
+
             @Key(value = "Append EOS to texts and completions, as training does", byDefault = "true")
             boolean appendEos,
+
             @Key(value = "Leave out rows that cannot be used", byDefault = "false")
             boolean skipBad) {}
 
@@ -114,7 +120,8 @@ final class ScoreCommand implements Command {
         @Override
         public void close() {
             try (var files = Files.walk(path)) {
-                for (Path file : files.sorted(java.util.Comparator.reverseOrder()).toList()) {
+                for (Path file :
+                        files.sorted(java.util.Comparator.reverseOrder()).toList()) {
                     Files.deleteIfExists(file);
                 }
             } catch (IOException e) {

@@ -18,20 +18,28 @@ final class SftCommand implements Command {
     record SftOptions(
             @Key(value = "Base model: a directory with config.json, tokenizer.json, model.safetensors", required = true)
             Path model,
+
             @Key(value = "Training rows: .jsonl or .json, also .gz; a part of it as FILE[:1000]", required = true)
             String dataset,
-            @Key("Held-out rows, evaluated before, after, and every eval_steps; FILE[-100:] for the last 100")
-            @Nullable String evalDataset,
+
+            @Key("Held-out rows, evaluated before, after, and every eval_steps; FILE[-100:] for the last 100") @Nullable
+            String evalDataset,
+
             @Key(value = "Folder of the run: metrics, samples, checkpoints, the model", byDefault = "runs/sft")
             Path outputDir,
+
             @Key(value = "Leave out rows that cannot be used, instead of stopping", byDefault = "false")
             boolean skipBad,
+
             @Key(value = "Train low-rank adapters and leave the base as it is", byDefault = "false")
             boolean usePeft,
+
             @Key(value = "Prompts whose completions are shown while training", byDefault = "[]")
             List<String> samplePrompts,
+
             @Key(value = "Load weights with NaN or infinities all the same", byDefault = "false")
             boolean allowNonfinite,
+
             @Key(value = "Threads of one operation; 0: one per processor", byDefault = "0", min = 0, max = 1024)
             int threads) {}
 

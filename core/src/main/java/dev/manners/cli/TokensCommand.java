@@ -25,14 +25,19 @@ final class TokensCommand implements Command {
     record TokensOptions(
             @Key(value = "Model directory: only its tokenizer and chat template are read", required = true)
             Path model,
+
             @Key(value = "Rows: .jsonl or .json, also .gz; a part of it as FILE[:100]", required = true)
             String dataset,
+
             @Key(value = "Sequences shown", byDefault = "3", min = 0)
             int rows,
+
             @Key(value = "Colour: trained tokens bright, masked ones dim", byDefault = "true")
             boolean colour,
+
             @Key(value = "Draw a line between tokens", byDefault = "true")
             boolean borders,
+
             @Key(value = "Leave out rows that cannot be used, instead of stopping", byDefault = "false")
             boolean skipBad) {}
 

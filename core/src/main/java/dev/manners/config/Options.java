@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +23,15 @@ import org.jspecify.annotations.Nullable;
 public final class Options {
 
     private final Map<String, Value> values = new LinkedHashMap<>();
+    private final String prefix;
+
+    public Options() {
+        this("");
+    }
+
+    private Options(String prefix) {
+        this.prefix = prefix;
+    }
 
     /// @param value as written: text, or a list of texts; `where` it was given
     private record Value(Object value, String where) {}
@@ -40,8 +50,45 @@ public final class Options {
         return this;
     }
 
-    public boolean has(String key) {
-        return values.containsKey(key);
+    /// The keys given, in the order they were.
+    public List<String> keys() {
+        return List.copyOf(values.keySet());
+    }
+
+    /// Where a key was given: file, line and column, or the flag.
+    public String where(String key) {
+        Value value = values.get(key);
+        return value == null ? "nowhere" : value.where();
+    }
+
+    /// Gives another set of options what this one has for a key.
+    public void copy(String key, Options to) {
+        Value value = values.get(key);
+        if (value != null) {
+            to.values.put(key, value);
+        }
+    }
+
+    /// The options whose keys begin with `name.`, without it.
+    public Options section(String name) {
+        Options section = new Options(name + ".");
+        values.forEach((key, value) -> {
+            if (key.startsWith(name + ".")) {
+                section.values.put(key.substring(name.length() + 1), value);
+            }
+        });
+        return section;
+    }
+
+    /// The options outside all sections.
+    public Options top() {
+        Options top = new Options();
+        values.forEach((key, value) -> {
+            if (key.indexOf('.') < 0) {
+                top.values.put(key, value);
+            }
+        });
+        return top;
     }
 
     /// `learning-rate`, `learningRate` and `learning_rate` are one key.
@@ -60,7 +107,7 @@ public final class Options {
         types.forEach(type -> describe(type).forEach(doc -> known.add(doc.key())));
         values.forEach((key, value) -> {
             if (!known.contains(key)) {
-                problems.add(value.where() + ": unknown option " + key + nearest(key, known));
+                problems.add(value.where() + ": unknown option " + prefix + key + nearest(key, known));
             }
         });
         List<Record> bound = new ArrayList<>();
@@ -118,7 +165,7 @@ public final class Options {
         Value given = values.get(name);
         if (given == null) {
             if (key.required()) {
-                problems.add("option " + name + " is missing: " + key.value());
+                problems.add("option " + prefix + name + " is missing: " + key.value());
                 return zero(component.getType());
             }
             if (key.byDefault().isEmpty()) {
@@ -151,17 +198,22 @@ public final class Options {
         return type == boolean.class ? false : null;
     }
 
-    private static @Nullable Object convert(
+    private @Nullable Object convert(
             RecordComponent component, Key key, String name, Value given, List<String> problems) {
         Class<?> type = component.getType();
         Object value = given.value();
-        String said = given.where() + ": " + name + " is " + value;
+        String said = given.where() + ": " + prefix + name + " is " + value;
         if (List.class.isAssignableFrom(type)) {
             List<?> list = value instanceof List<?> several
                     ? several
-                    : Arrays.stream(value.toString().split(",", -1)).map(String::strip).filter(s -> !s.isEmpty()).toList();
+                    : Arrays.stream(value.toString().split(",", -1))
+                            .map(String::strip)
+                            .filter(s -> !s.isEmpty())
+                            .toList();
             Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
-            return list.stream().map(item -> of == Path.class ? path(item.toString()) : item.toString()).toList();
+            return list.stream()
+                    .map(item -> of == Path.class ? path(item.toString()) : item.toString())
+                    .toList();
         }
         if (value instanceof List<?> || value instanceof Map<?, ?>) {
             problems.add(said + ", expected " + expected(type));
@@ -193,7 +245,8 @@ public final class Options {
                     return constant;
                 }
             }
-            problems.add(said + ", expected one of " + choices(type) + nearest(text.toLowerCase(Locale.ROOT), choices(type)));
+            problems.add(said + ", expected one of " + choices(type)
+                    + nearest(text.toLowerCase(Locale.ROOT), choices(type)));
             return null;
         }
         return number(type, key, text, said, problems);
@@ -203,8 +256,7 @@ public final class Options {
         return !type.isPrimitive();
     }
 
-    private static @Nullable Object number(
-            Class<?> type, Key key, String text, String said, List<String> problems) {
+    private static @Nullable Object number(Class<?> type, Key key, String text, String said, List<String> problems) {
         double number;
         try {
             number = Double.parseDouble(text.replace("_", ""));
@@ -233,9 +285,8 @@ public final class Options {
     }
 
     private static String range(Key key) {
-        String low = key.min() == Double.NEGATIVE_INFINITY
-                ? ""
-                : (key.aboveMin() ? "above " : "from ") + show(key.min());
+        String low =
+                key.min() == Double.NEGATIVE_INFINITY ? "" : (key.aboveMin() ? "above " : "from ") + show(key.min());
         String high = key.max() == Double.POSITIVE_INFINITY ? "" : "to " + show(key.max());
         String range = (low + " " + high).strip();
         return range.isEmpty() ? "a finite number" : range + ", finite";
@@ -263,7 +314,7 @@ public final class Options {
         return Path.of(text);
     }
 
-    private static TreeSet<String> choices(Class<?> type) {
+    private static SortedSet<String> choices(Class<?> type) {
         return Arrays.stream(type.getEnumConstants())
                 .map(c -> ((Enum<?>) c).name().toLowerCase(Locale.ROOT))
                 .collect(Collectors.toCollection(TreeSet::new));
@@ -315,7 +366,11 @@ public final class Options {
                             ? String.join(" | ", choices(t))
                             : List.class.isAssignableFrom(t)
                                     ? "list"
-                                    : t == Path.class ? "path" : expected(t).replace("a whole number", "integer").replace("a number", "number");
+                                    : t == Path.class
+                                            ? "path"
+                                            : expected(t)
+                                                    .replace("a whole number", "integer")
+                                                    .replace("a number", "number");
                     return new Doc(
                             snake(component.getName()),
                             kind,
@@ -340,7 +395,9 @@ public final class Options {
                 } else if (value instanceof Path path) {
                     map.put(snake(component.getName()), path.toString());
                 } else if (value instanceof List<?> list) {
-                    map.put(snake(component.getName()), list.stream().map(Object::toString).toList());
+                    map.put(
+                            snake(component.getName()),
+                            list.stream().map(Object::toString).toList());
                 } else if (value != null) {
                     map.put(snake(component.getName()), value);
                 }

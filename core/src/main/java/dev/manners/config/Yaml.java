@@ -46,8 +46,9 @@ public final class Yaml {
 
     static Map<String, Entry> parse(String text, String source) {
         Map<String, Entry> entries = new LinkedHashMap<>();
-        YAMLFactory factory =
-                YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+        YAMLFactory factory = YAMLFactory.builder()
+                .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .build();
         try (JsonParser parser = factory.createParser(ObjectReadContext.empty(), text)) {
             JsonToken first = parser.nextToken();
             if (first == null) {
@@ -101,7 +102,8 @@ public final class Yaml {
             throw new BadInput(where(source, parser) + ": anchors and aliases are not allowed; write the value out");
         }
         if (yaml.getTypeId() != null) {
-            throw new BadInput(where(source, parser) + ": tag !" + yaml.getTypeId() + " is not allowed; write a plain value");
+            throw new BadInput(
+                    where(source, parser) + ": tag !" + yaml.getTypeId() + " is not allowed; write a plain value");
         }
     }
 
@@ -112,7 +114,8 @@ public final class Yaml {
 
     /// A flow list, `[a, b]`.
     static List<String> list(String text) {
-        Object value = parse("list: " + text, "default").values().iterator().next().value();
+        Object value =
+                parse("list: " + text, "default").values().iterator().next().value();
         List<String> items = new ArrayList<>();
         for (Object item : (List<?>) value) {
             items.add(item.toString());
@@ -123,7 +126,8 @@ public final class Yaml {
     /// `key: value` lines.
     public static String write(Map<String, ?> values) {
         StringBuilder out = new StringBuilder();
-        values.forEach((key, value) -> out.append(key).append(": ").append(scalar(value)).append('\n'));
+        values.forEach((key, value) ->
+                out.append(key).append(": ").append(scalar(value)).append('\n'));
         return out.toString();
     }
 

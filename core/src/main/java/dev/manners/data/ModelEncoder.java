@@ -59,7 +59,8 @@ public final class ModelEncoder implements Encoder {
 
     @Override
     public String fingerprint() {
-        return Sha256.ofText(tokenizer.sha256() + tokenizer.templateVariables()
+        return Sha256.ofText(tokenizer.sha256()
+                + tokenizer.templateVariables()
                 + tokenizer.chatTemplateSource().orElse(""));
     }
 }

@@ -5,9 +5,9 @@ public final class Printable {
 
     private Printable() {}
 
-    /// Control characters other than line feed and tab are written out: an escape sequence in a model's answer must not
-    /// move the cursor, hide text or set the window's title. Marks that turn the direction of writing are written out
-    /// too.
+    /// Control characters other than line feed and tab are written out: an escape sequence in a model's answer
+    /// must not move the cursor, hide text or set the window's title. Marks that turn the direction of writing are
+    /// written out too.
     public static String escape(String text) {
         StringBuilder out = null;
         for (int i = 0; i < text.length(); i++) {

@@ -119,7 +119,8 @@ public final class KvCache implements AutoCloseable {
                 long keyValueHeads = k.size(1);
                 // Query heads that share keys are several queries of one head: nothing is repeated.
                 Tensor grouped = q.view(slots, keyValueHeads, heads / keyValueHeads, headDim);
-                return grouped.attention(seen(keys.get(layer)), seen(values.get(layer)), ragged ? mask : null, false, scale)
+                return grouped.attention(
+                                seen(keys.get(layer)), seen(values.get(layer)), ragged ? mask : null, false, scale)
                         .reshape(slots, heads, headDim);
             }
 

@@ -5,7 +5,7 @@ import java.util.List;
 
 /// Options of low-rank adapters, named as in PEFT and TRL's `ModelConfig`.
 ///
-/// @param targetModules endings of module names, `q_proj`; `all-linear` is every linear layer but the head
+/// @param loraTargetModules endings of module names, `q_proj`; `all-linear` is every linear layer but the head
 public record Lora(
         @Key(value = "Rank of the adapters", byDefault = "16", min = 1)
         int loraR,

@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeSet;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -38,7 +39,7 @@ public final class ModelDirectory {
             List<String> nonFinite = new ArrayList<>();
             for (Blueprint.Spec spec : blueprint.specs()) {
                 try (Scope scope = Scope.open()) {
-                    Tensor value = tensor(stored, storedNames.get(spec.name()));
+                    Tensor value = tensor(stored, Objects.requireNonNull(storedNames.get(spec.name())));
                     long bad = value.nonFinite();
                     if (bad > 0) {
                         nonFinite.add("tensor " + spec.name() + ": " + bad + " of " + value.numel()

@@ -70,9 +70,9 @@ public final class Sequences implements Attend {
                 int s = byLength.get(first + r);
                 for (int i = 0; i < length; i++) {
                     // Padding repeats the last token: finite values that nobody sees.
-                    index[r * length + i] = begin[s] + Math.min(i, lengths[s] - 1);
+                    index[r * length + i] = begin[s] + (long) Math.min(i, lengths[s] - 1);
                     if (i < lengths[s]) {
-                        cellOfToken[begin[s] + i] = cells + r * length + i;
+                        cellOfToken[begin[s] + i] = cells + (long) r * length + i;
                     }
                 }
             }

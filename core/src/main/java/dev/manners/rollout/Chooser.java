@@ -72,8 +72,8 @@ final class Chooser {
             Tensor cumulative = ascending[0].softmax(-1).cumsum(-1);
             Tensor drop = cumulative.le(1 - sampling.topP());
             long v = logp.size(1);
-            drop = Tensor.cat(1, java.util.List.of(
-                    drop.narrow(1, 0, v - 1), Tensor.zeros(DType.BOOL, logp.size(0), 1)));
+            drop = Tensor.cat(
+                    1, java.util.List.of(drop.narrow(1, 0, v - 1), Tensor.zeros(DType.BOOL, logp.size(0), 1)));
             scores = scores.maskedFill(drop.scatter(1, ascending[1], drop), none);
         }
         Tensor p = scores.softmax(-1);

@@ -132,7 +132,8 @@ public final class Engine {
             for (int s = 0; s < growing.length && next < prompts.size(); s++) {
                 if (growing[s] == null) {
                     int[] ids = prompts.get(next);
-                    int limit = Math.min(sampling.maxNewTokens(), decoder.config().maxPositions() - ids.length);
+                    int limit =
+                            Math.min(sampling.maxNewTokens(), decoder.config().maxPositions() - ids.length);
                     boolean text = listener != null || !sampling.stop().isEmpty();
                     Growing g = new Growing(
                             next, ids, sampling.seed() + next, limit, text ? tokenizer.streamingDecoder(true) : null);
@@ -144,7 +145,9 @@ public final class Engine {
             }
             try (Scope scope = Scope.open()) {
                 int[] lengths = fresh.stream().mapToInt(g -> g.promptIds.length).toArray();
-                int[] flat = fresh.stream().flatMapToInt(g -> Arrays.stream(g.promptIds)).toArray();
+                int[] flat = fresh.stream()
+                        .flatMapToInt(g -> Arrays.stream(g.promptIds))
+                        .toArray();
                 Attend attend = cache.prefill(
                         new Sequences(lengths), places.stream().mapToInt(i -> i).toArray());
                 Tensor hidden = decoder.hidden(Tensor.of(flat), attend, Dropout.NONE);

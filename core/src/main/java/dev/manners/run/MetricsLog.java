@@ -1,6 +1,6 @@
 package dev.manners.run;
 
-import dev.manners.files.CannotWrite;
+import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.train.Tracker;
 import java.io.IOException;
@@ -11,14 +11,15 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /// metrics.jsonl, samples.jsonl and events.jsonl of a run: one JSON object a line.
 ///
-/// metrics.jsonl and samples.jsonl hold no clock, so that two equal runs write equal bytes; when a run is resumed they are cut back
-/// to the step it resumes from, so that interrupted and resumed equals uninterrupted. A NaN is written as the text
-/// "NaN", never as 0 and never left out. Events and timings have clocks and files of their own.
+/// metrics.jsonl and samples.jsonl hold no clock, so that two equal runs write equal bytes; when a stage begins or is
+/// resumed its lines are cut back to that step, so that interrupted and resumed equals uninterrupted. A NaN is written
+/// as the text "NaN", never as 0 and never left out. Events and timings have clocks and files of their own.
 public final class MetricsLog implements Tracker {
 
     private final Path folder;
@@ -47,12 +48,13 @@ public final class MetricsLog implements Tracker {
         }
     }
 
-    /// Cuts off a last line that a crash left unfinished.
+    /// Makes the file, or cuts off a last line that a crash left unfinished.
     private static void repair(Path file) {
-        if (!Files.exists(file)) {
-            return;
-        }
         try {
+            if (!Files.exists(file)) {
+                Files.createFile(file);
+                return;
+            }
             byte[] bytes = Files.readAllBytes(file);
             int end = bytes.length;
             while (end > 0 && bytes[end - 1] != '\n') {
@@ -66,33 +68,31 @@ public final class MetricsLog implements Tracker {
         }
     }
 
-    /// Drops this stage's lines after a step: the run goes on from there and will write them again.
-    public void truncateAfter(long step) {
-        for (String name : List.of("metrics.jsonl", "samples.jsonl")) {
-            Path file = folder.resolve(name);
-            if (!Files.exists(file)) {
-                continue;
-            }
-            try {
-                StringBuilder kept = new StringBuilder();
-                for (String line : Files.readAllLines(file)) {
-                    if (!after(line, step)) {
-                        kept.append(line).append('\n');
-                    }
+    /// Keeps, of this stage's lines, those that pass the test; the other stages' lines stay.
+    private void keep(String name, Predicate<JsonNode> test) {
+        Path file = folder.resolve(name);
+        if (!Files.exists(file)) {
+            return;
+        }
+        try {
+            StringBuilder kept = new StringBuilder();
+            for (String line : Files.readAllLines(file)) {
+                if (keeps(line, test)) {
+                    kept.append(line).append('\n');
                 }
-                Files.writeString(file, kept);
-            } catch (IOException e) {
-                throw new UncheckedCannotWrite(file, e);
             }
+            AtomicFile.write(file, kept.toString());
+        } catch (IOException e) {
+            throw new UncheckedCannotWrite(file, e);
         }
     }
 
-    private boolean after(String line, long step) {
+    private boolean keeps(String line, Predicate<JsonNode> test) {
         try {
             JsonNode node = Json.MAPPER.readTree(line);
-            return node.path("stage").asString("").equals(stage) && node.path("step").asLong() > step;
+            return !node.path("stage").asString("").equals(stage) || test.test(node);
         } catch (JacksonException e) {
-            return true; // a damaged line is dropped
+            return false; // a damaged line is dropped
         }
     }
 
@@ -123,10 +123,21 @@ public final class MetricsLog implements Tracker {
         line.put("time", java.time.Instant.now().toString());
         line.putAll(details);
         append("events.jsonl", line);
-        if (name.equals("resumed")) {
-            String checkpoint = String.valueOf(details.get("checkpoint"));
-            truncateAfter(Long.parseLong(checkpoint.substring(checkpoint.lastIndexOf('-') + 1)));
+        if (name.equals("started")) {
+            keep("metrics.jsonl", node -> false);
+            keep("samples.jsonl", node -> false);
+        } else if (name.equals("resumed")) {
+            long from = Long.parseLong(String.valueOf(details.get("step")));
+            boolean evaluated = Boolean.TRUE.equals(details.get("evaluated"));
+            boolean watched = Boolean.TRUE.equals(details.get("watched"));
+            keep("metrics.jsonl", node -> before(node, from, evaluated || !node.has("eval_loss")));
+            keep("samples.jsonl", node -> before(node, from, watched));
         }
+    }
+
+    private static boolean before(JsonNode line, long step, boolean thatToo) {
+        long at = line.path("step").asLong();
+        return at < step || at == step && thatToo;
     }
 
     private Map<String, Object> line(long step) {
@@ -155,10 +166,5 @@ public final class MetricsLog implements Tracker {
             // A full disk does not stop the training: the next checkpoint will say so.
             System.err.println("manners: " + folder.resolve(file) + ": " + e.getMessage());
         }
-    }
-
-    /// So that callers need not know which exception a full disk gives.
-    static boolean isWriteFailure(Throwable t) {
-        return t instanceof CannotWrite || t instanceof UncheckedCannotWrite;
     }
 }

@@ -38,7 +38,11 @@ public final class ModelCard {
     /// A table of two columns.
     public ModelCard table(String key, String value, Map<String, ?> rows) {
         body.append("| ").append(key).append(" | ").append(value).append(" |\n|---|---|\n");
-        rows.forEach((k, v) -> body.append("| ").append(cell(k)).append(" | ").append(cell(String.valueOf(v))).append(" |\n"));
+        rows.forEach((k, v) -> body.append("| ")
+                .append(cell(k))
+                .append(" | ")
+                .append(cell(String.valueOf(v)))
+                .append(" |\n"));
         body.append('\n');
         return this;
     }

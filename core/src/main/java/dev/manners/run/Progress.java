@@ -29,8 +29,10 @@ public final class Progress implements Tracker, AutoCloseable {
     private @Nullable ProgressBar bar;
 
     /// Progress of a stage on standard error.
+    @SuppressWarnings("SystemConsoleNull") // it is null again from JDK 25 on
     public static Progress of(String stage) {
-        return new Progress(stage, System.err, System.console() != null && System.console().isTerminal(), System::nanoTime);
+        return new Progress(
+                stage, System.err, System.console() != null && System.console().isTerminal(), System::nanoTime);
     }
 
     Progress(String stage, PrintStream out, boolean terminal, LongSupplier clock) {
@@ -77,6 +79,15 @@ public final class Progress implements Tracker, AutoCloseable {
         } else if (now - said >= EVERY || step == total) {
             said = now;
             out.println(stage + ": " + step + "/" + total + loss + speed + left);
+        }
+    }
+
+    @Override
+    public void event(String name, Map<String, ?> details) {
+        switch (name) {
+            case "resumed" -> out.println(stage + ": goes on from update " + details.get("step"));
+            case "checkpoint_skipped" -> out.println("manners: " + details.get("message"));
+            default -> {}
         }
     }
 

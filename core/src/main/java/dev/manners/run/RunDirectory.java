@@ -87,10 +87,10 @@ public final class RunDirectory implements AutoCloseable {
             String before = Files.readString(file);
             if (!before.equals(resolved)) {
                 List<String> differences = differences(before, resolved);
-                throw new BadInput(BadInput.all(
-                                        "--output-dir " + target + " holds a run with other options", differences)
-                                .getMessage()
-                        + "\nGive the same options to resume it, or another --output-dir.");
+                throw new BadInput(
+                        BadInput.all("--output-dir " + target + " holds a run with other options", differences)
+                                        .getMessage()
+                                + "\nGive the same options to resume it, or another --output-dir.");
             }
             if (Files.exists(target.resolve("manifest.json"))) {
                 throw new BadInput("--output-dir " + target
@@ -122,7 +122,9 @@ public final class RunDirectory implements AutoCloseable {
             if (store.type().equals("tmpfs") || store.type().equals("ramfs")) {
                 warnings.add(path + " is on " + store.type() + ": it is memory, and gone after a restart");
             }
-            if (store.type().startsWith("nfs") || store.type().equals("cifs") || store.type().equals("smb3")) {
+            if (store.type().startsWith("nfs")
+                    || store.type().equals("cifs")
+                    || store.type().equals("smb3")) {
                 warnings.add(path + " is on a network share (" + store.type()
                         + "): locks and forced writes may not hold there");
             }

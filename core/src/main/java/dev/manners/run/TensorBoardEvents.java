@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
 /// Scalars as TensorBoard's event file: TFRecord framing (length, masked CRC-32C, data, masked CRC-32C) around the six
@@ -30,7 +31,7 @@ public final class TensorBoardEvents implements Tracker {
             ByteArrayOutputStream event = new ByteArrayOutputStream();
             wallTime(event);
             text(event, 3, "brain.Event:2");
-            record(event.toByteArray());
+            write(event.toByteArray());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -43,7 +44,7 @@ public final class TensorBoardEvents implements Tracker {
             ByteArrayOutputStream value = new ByteArrayOutputStream();
             text(value, 1, prefix + tag);
             key(value, 2, 5);
-            value.writeBytes(little(4).putFloat(number.floatValue()).array());
+            value.writeBytes(little(4, b -> b.putFloat(number.floatValue())));
             bytes(summary, 1, value.toByteArray());
         });
         ByteArrayOutputStream event = new ByteArrayOutputStream();
@@ -52,7 +53,7 @@ public final class TensorBoardEvents implements Tracker {
         varint(event, step);
         bytes(event, 5, summary.toByteArray());
         try {
-            record(event.toByteArray());
+            write(event.toByteArray());
         } catch (IOException e) {
             System.err.println("manners: " + file + ": " + e.getMessage());
         }
@@ -60,7 +61,7 @@ public final class TensorBoardEvents implements Tracker {
 
     private static void wallTime(ByteArrayOutputStream event) {
         key(event, 1, 1);
-        event.writeBytes(little(8).putDouble(System.currentTimeMillis() / 1e3).array());
+        event.writeBytes(little(8, b -> b.putDouble(System.currentTimeMillis() / 1e3)));
     }
 
     private static void text(ByteArrayOutputStream out, int field, String text) {
@@ -86,15 +87,18 @@ public final class TensorBoardEvents implements Tracker {
         out.write((int) rest);
     }
 
-    private static ByteBuffer little(int size) {
-        return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
+    private static byte[] little(int size, Consumer<ByteBuffer> content) {
+        byte[] bytes = new byte[size];
+        content.accept(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));
+        return bytes;
     }
 
-    private void record(byte[] data) throws IOException {
-        byte[] length = little(8).putLong(data.length).array();
-        ByteBuffer out = little(16 + data.length);
-        out.put(length).putInt(maskedCrc(length)).put(data).putInt(maskedCrc(data));
-        Files.write(file, out.array(), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    private void write(byte[] data) throws IOException {
+        byte[] length = little(8, b -> b.putLong(data.length));
+        byte[] framed = little(
+                16 + data.length,
+                b -> b.put(length).putInt(maskedCrc(length)).put(data).putInt(maskedCrc(data)));
+        Files.write(file, framed, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
     static int maskedCrc(byte[] data) {

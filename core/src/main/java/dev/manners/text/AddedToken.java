@@ -66,7 +66,8 @@ record AddedToken(int id, String content, boolean singleWord, boolean lstrip, bo
     }
 
     private static boolean alone(String text, int begin, int end) {
-        return (begin == 0 || !word(text.codePointBefore(begin))) && (end == text.length() || !word(text.codePointAt(end)));
+        return (begin == 0 || !word(text.codePointBefore(begin)))
+                && (end == text.length() || !word(text.codePointAt(end)));
     }
 
     private static boolean word(int c) {

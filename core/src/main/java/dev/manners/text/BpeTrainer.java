@@ -182,7 +182,11 @@ public final class BpeTrainer {
         }
         root.putNull("normalizer");
         ObjectNode byteLevel = Json.MAPPER.createObjectNode();
-        byteLevel.put("type", "ByteLevel").put("add_prefix_space", false).put("trim_offsets", true).put("use_regex", true);
+        byteLevel
+                .put("type", "ByteLevel")
+                .put("add_prefix_space", false)
+                .put("trim_offsets", true)
+                .put("use_regex", true);
         root.set("pre_tokenizer", byteLevel);
         root.putNull("post_processor");
         root.set("decoder", byteLevel.deepCopy());

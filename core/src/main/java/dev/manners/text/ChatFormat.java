@@ -30,9 +30,10 @@ public final class ChatFormat {
     public static ChatFormat of(Tokenizer tokenizer) {
         String source = tokenizer
                 .chatTemplateSource()
-                .orElseThrow(() -> new BadInput("the model has no chat template (chat_template.jinja, or chat_template in"
-                        + " tokenizer_config.json): conversations cannot be written. Give plain text, or prompt and"
-                        + " completion as plain text, or put a template into the directory."));
+                .orElseThrow(
+                        () -> new BadInput("the model has no chat template (chat_template.jinja, or chat_template in"
+                                + " tokenizer_config.json): conversations cannot be written. Give plain text, or prompt and"
+                                + " completion as plain text, or put a template into the directory."));
         return new ChatFormat(tokenizer, ChatTemplate.parse(source, "chat template"));
     }
 

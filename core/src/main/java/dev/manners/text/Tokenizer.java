@@ -95,8 +95,7 @@ public final class Tokenizer implements AutoCloseable {
     public static Tokenizer of(JsonNode tokenizerJson, ObjectNode config, @Nullable String chatTemplate) {
         byte[] bytes = Json.pretty(tokenizerJson).getBytes(StandardCharsets.UTF_8);
         Map<Path, byte[]> companions = new java.util.LinkedHashMap<>();
-        companions.put(
-                Path.of("tokenizer_config.json"), Json.pretty(config).getBytes(StandardCharsets.UTF_8));
+        companions.put(Path.of("tokenizer_config.json"), Json.pretty(config).getBytes(StandardCharsets.UTF_8));
         if (chatTemplate != null) {
             companions.put(Path.of("chat_template.jinja"), chatTemplate.getBytes(StandardCharsets.UTF_8));
         }
@@ -131,7 +130,9 @@ public final class Tokenizer implements AutoCloseable {
         int[] bare = ids(parsing.encode("", true, false));
         int[] body = encode(text);
         // An empty text shows what stands around every text: BOS in front for those that have it, EOS behind.
-        int front = (int) Arrays.stream(bare).takeWhile(id -> eosId().isEmpty() || id != eosId().getAsInt()).count();
+        int front = (int) Arrays.stream(bare)
+                .takeWhile(id -> eosId().isEmpty() || id != eosId().getAsInt())
+                .count();
         int[] all = new int[bare.length + body.length];
         System.arraycopy(bare, 0, all, 0, front);
         System.arraycopy(body, 0, all, front, body.length);

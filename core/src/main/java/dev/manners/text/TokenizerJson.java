@@ -18,26 +18,60 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// @param idOf vocabulary and added tokens; `added` only the latter
 record TokenizerJson(
-        ObjectNode root, Map<String, Integer> idOf, Map<Integer, String> spellingOf, List<AddedToken> added, int highestId) {
+        ObjectNode root,
+        Map<String, Integer> idOf,
+        Map<Integer, String> spellingOf,
+        List<AddedToken> added,
+        int highestId) {
 
     private static final Map<String, Set<String>> COMPONENTS = Map.of(
             "model", Set.of("BPE", "WordPiece", "WordLevel", "Unigram"),
             "normalizer",
                     Set.of(
-                            "BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence",
-                            "Lowercase", "Nmt", "Precompiled", "Replace", "Prepend", "ByteLevel"),
+                            "BertNormalizer",
+                            "Strip",
+                            "StripAccents",
+                            "NFC",
+                            "NFD",
+                            "NFKC",
+                            "NFKD",
+                            "Sequence",
+                            "Lowercase",
+                            "Nmt",
+                            "Precompiled",
+                            "Replace",
+                            "Prepend",
+                            "ByteLevel"),
             "pre_tokenizer",
                     Set.of(
-                            "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Delimiter", "Metaspace",
-                            "Whitespace", "Sequence", "Split", "Punctuation", "WhitespaceSplit", "Digits",
-                            "UnicodeScripts", "FixedLength"),
+                            "BertPreTokenizer",
+                            "ByteLevel",
+                            "CharDelimiterSplit",
+                            "Delimiter",
+                            "Metaspace",
+                            "Whitespace",
+                            "Sequence",
+                            "Split",
+                            "Punctuation",
+                            "WhitespaceSplit",
+                            "Digits",
+                            "UnicodeScripts",
+                            "FixedLength"),
             "post_processor",
-                    Set.of(
-                            "RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"),
+                    Set.of("RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"),
             "decoder",
                     Set.of(
-                            "BPEDecoder", "BPE", "ByteLevel", "WordPiece", "Metaspace", "CTC", "Sequence", "Replace",
-                            "Fuse", "Strip", "ByteFallback"));
+                            "BPEDecoder",
+                            "BPE",
+                            "ByteLevel",
+                            "WordPiece",
+                            "Metaspace",
+                            "CTC",
+                            "Sequence",
+                            "Replace",
+                            "Fuse",
+                            "Strip",
+                            "ByteFallback"));
 
     /// @throws BadInput listing everything that is wrong
     static TokenizerJson check(byte[] bytes, String source) {
@@ -111,14 +145,15 @@ record TokenizerJson(
             JsonNode id = entry.getValue();
             if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0) {
                 if (invalid++ == 0) {
-                    problems.add("model.vocab: \"" + entry.getKey() + "\" has id " + id + ", expected a whole number, 0 or"
-                            + " more");
+                    problems.add("model.vocab: \"" + entry.getKey() + "\" has id " + id
+                            + ", expected a whole number, 0 or" + " more");
                 }
                 continue;
             }
             String before = spellingOf.put(id.intValue(), entry.getKey());
             if (before != null && duplicates++ == 0) {
-                problems.add("model.vocab: id " + id + " belongs to \"" + before + "\" and to \"" + entry.getKey() + "\"");
+                problems.add(
+                        "model.vocab: id " + id + " belongs to \"" + before + "\" and to \"" + entry.getKey() + "\"");
             }
             idOf.put(entry.getKey(), id.intValue());
         }
@@ -179,8 +214,8 @@ record TokenizerJson(
             }
             if (!idOf.containsKey(left) || !idOf.containsKey(right) || !idOf.containsKey(left + right)) {
                 if (absent++ == 0) {
-                    problems.add("model.merges[" + i + "] " + merge + ": \"" + left + "\", \"" + right + "\" and \"" + left
-                            + right + "\" must all be in the vocabulary");
+                    problems.add("model.merges[" + i + "] " + merge + ": \"" + left + "\", \"" + right + "\" and \""
+                            + left + right + "\" must all be in the vocabulary");
                 }
             }
             i++;
@@ -223,7 +258,8 @@ record TokenizerJson(
         ObjectNode copy = root.deepCopy();
         ArrayNode kept = copy.putArray("added_tokens");
         for (JsonNode node : root.path("added_tokens")) {
-            if (!node.path("special").asBoolean(false) && node.path("content").asString("").isBlank()) {
+            if (!node.path("special").asBoolean(false)
+                    && node.path("content").asString("").isBlank()) {
                 kept.add(node);
             }
         }

@@ -40,7 +40,11 @@ final class Checkpoint {
     /// @param state counters and running sums of the trainer
     /// @param fingerprint what must be the same for a run to go on: options, data, tokenizer, threads, versions
     static Path save(
-            Path runDirectory, Decoder decoder, Optimizer optimizer, ObjectNode state, Map<String, String> fingerprint) {
+            Path runDirectory,
+            Decoder decoder,
+            Optimizer optimizer,
+            ObjectNode state,
+            Map<String, String> fingerprint) {
         long step = optimizer.updates();
         Path target = runDirectory.resolve(PREFIX + step);
         Map<String, Tensor> moments = new LinkedHashMap<>();
@@ -81,18 +85,41 @@ final class Checkpoint {
         }
     }
 
-    /// Newest checkpoint that is whole, or null.
+    /// Newest checkpoint that is whole, or null. Damaged newer ones step aside under another name, so that the run can
+    /// write theirs again and they are never counted among those to keep.
     static @Nullable Path newest(Path runDirectory, Consumer<String> warn) {
-        return Files.isDirectory(runDirectory)
-                ? Manifest.newestVerified(runDirectory, PREFIX, warn).orElse(null)
-                : null;
+        if (!Files.isDirectory(runDirectory)) {
+            return null;
+        }
+        Path newest = Manifest.newestVerified(runDirectory, PREFIX, warn).orElse(null);
+        long number = newest == null ? -1 : number(newest);
+        try {
+            for (Path checkpoint : all(runDirectory)) {
+                if (number(checkpoint) > number) {
+                    Path aside = runDirectory.resolve("damaged-" + checkpoint.getFileName() + "-" + System.nanoTime());
+                    Files.move(checkpoint, aside);
+                    warn.accept(checkpoint + " is damaged; it is now " + aside);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return newest;
+    }
+
+    /// All checkpoints, whole or not, the newest first.
+    private static List<Path> all(Path runDirectory) throws IOException {
+        try (Stream<Path> all = Files.list(runDirectory)) {
+            return all.filter(path -> path.getFileName().toString().matches(PREFIX + "\\d{1,18}"))
+                    .sorted(Comparator.comparingLong(Checkpoint::number).reversed())
+                    .toList();
+        }
     }
 
     /// Puts weights, moments and counters back.
     ///
     /// @return the trainer's own state
-    static JsonNode restore(
-            Path checkpoint, Decoder decoder, Optimizer optimizer, Map<String, String> fingerprint) {
+    static JsonNode restore(Path checkpoint, Decoder decoder, Optimizer optimizer, Map<String, String> fingerprint) {
         ObjectNode json = Json.readObject(checkpoint.resolve("trainer_state.json"));
         refuseOther(checkpoint, json.path("fingerprint"), fingerprint);
         try (TensorFile weights = TensorFile.open(checkpoint.resolve("trainable.safetensors"));
@@ -125,21 +152,18 @@ final class Checkpoint {
         }
         if (!differences.isEmpty()) {
             throw new BadInput(
-                    BadInput.all(checkpoint + ": cannot be resumed with other inputs", differences).getMessage()
-                            + "\nSet them back, or start anew with another --output-dir.");
+                    BadInput.all(checkpoint + ": cannot be resumed with other inputs", differences)
+                                    .getMessage() + "\nSet them back, or start anew with another --output-dir.");
         }
     }
 
-    /// Removes older checkpoints, all but `keep`; the newest is never removed, and nothing that does not verify counts.
+    /// Removes older checkpoints, all but the `keep` newest; 0 keeps all.
     static void rotate(Path runDirectory, int keep) {
         if (keep <= 0) {
             return;
         }
-        try (Stream<Path> all = Files.list(runDirectory)) {
-            List<Path> checkpoints = all.filter(
-                            path -> path.getFileName().toString().matches(PREFIX + "\\d+"))
-                    .sorted(Comparator.comparingLong(Checkpoint::number).reversed())
-                    .toList();
+        try {
+            List<Path> checkpoints = all(runDirectory);
             for (Path old : checkpoints.subList(Math.min(keep, checkpoints.size()), checkpoints.size())) {
                 remove(old);
             }

@@ -102,7 +102,7 @@ public final class Optimizer implements AutoCloseable {
                     grads.add(grad);
                     m.add(first.get(i));
                     v.add(second.get(i));
-                    counts.add(Tensor.full(updates, DType.F32));
+                    counts.add(Tensor.full((double) updates, DType.F32));
                 }
                 if (!values.isEmpty()) {
                     AdamW.step(

@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -90,7 +91,11 @@ public final class SftTrainer {
     /// @param interrupted whether it was asked to stop before the end
     /// @param trainLoss mean of the updates' losses; NaN if there was none
     /// @param evalLoss loss on held-out rows at the end, or null
-    public record Outcome(long steps, boolean interrupted, double trainLoss, @Nullable Double evalLoss) {}
+    public record Outcome(
+            long steps,
+            boolean interrupted,
+            double trainLoss,
+            @Nullable Double evalLoss) {}
 
     /// Sums since the last line of metrics and over the run; part of a checkpoint.
     private static final class Running {
@@ -101,6 +106,11 @@ public final class SftTrainer {
         long steps;
         long tokens;
         double totalLoss;
+        double evalLoss = Double.NaN;
+        /// Step of the last evaluation; -1 before the first.
+        long evaluated = -1;
+        /// Step of the last samples.
+        long watched = -1;
 
         void read(JsonNode state) {
             loss = state.path("loss").asDouble();
@@ -110,6 +120,9 @@ public final class SftTrainer {
             steps = state.path("steps").asLong();
             tokens = state.path("tokens").asLong();
             totalLoss = state.path("total_loss").asDouble();
+            evalLoss = state.path("eval_loss").asDouble(Double.NaN);
+            evaluated = state.path("evaluated").asLong();
+            watched = state.path("watched").asLong();
         }
 
         ObjectNode write() {
@@ -121,6 +134,11 @@ public final class SftTrainer {
             state.put("steps", steps);
             state.put("tokens", tokens);
             state.put("total_loss", totalLoss);
+            if (evaluated >= 0) {
+                state.put("eval_loss", evalLoss);
+            }
+            state.put("evaluated", evaluated);
+            state.put("watched", watched);
             return state;
         }
     }
@@ -135,21 +153,35 @@ public final class SftTrainer {
                 config.adamBeta2(),
                 config.adamEpsilon(),
                 config.weightDecay())) {
-            Path from = checkpoints == null ? null : Checkpoint.newest(checkpoints, w -> tracker.event("checkpoint_skipped", Map.of("message", w)));
-            if (from != null) {
+            Path from = checkpoints == null
+                    ? null
+                    : Checkpoint.newest(checkpoints, w -> tracker.event("checkpoint_skipped", Map.of("message", w)));
+            if (from == null) {
+                tracker.event("started", Map.of());
+            } else {
                 running.read(Checkpoint.restore(from, policy, optimizer, fingerprint));
-                tracker.event("resumed", Map.of("checkpoint", String.valueOf(from.getFileName())));
+                long step = optimizer.updates();
+                tracker.event(
+                        "resumed",
+                        Map.of(
+                                "step",
+                                step,
+                                "evaluated",
+                                running.evaluated == step,
+                                "watched",
+                                running.watched == step));
             }
-            return train(optimizer, from != null);
+            return train(optimizer);
         }
     }
 
-    private Outcome train(Optimizer optimizer, boolean resumed) {
-        if (!resumed) {
-            evaluate(0);
-            watch.at(0);
+    private Outcome train(Optimizer optimizer) {
+        if (!observe(optimizer.updates(), false)) {
+            return interrupted(optimizer.updates());
         }
-        long saved = resumed ? optimizer.updates() : -1;
+        if (totalSteps == 0) {
+            save(optimizer);
+        }
         while (optimizer.updates() < totalSteps) {
             // 1. The micro-batches of one update, and how many of their tokens carry loss.
             long step = optimizer.updates();
@@ -181,28 +213,49 @@ public final class SftTrainer {
             if (done % config.loggingSteps() == 0 || done == totalSteps) {
                 log(done, gradNorm, learningRate);
             }
-            boolean interrupted = stop.getAsBoolean();
-            if (due(done, config.evalSteps()) && done < totalSteps && !interrupted) {
-                evaluate(done);
+            boolean asked = stop.getAsBoolean();
+            boolean observed = observe(done, asked);
+            if (asked || !observed || done == totalSteps || due(done, config.saveSteps())) {
+                save(optimizer);
             }
-            if (due(done, config.sampleSteps()) && done < totalSteps && !interrupted) {
-                watch.at(done);
-            }
-            if (due(done, config.saveSteps()) || interrupted) {
-                saved = save(optimizer);
-            }
-            if (interrupted && done < totalSteps) {
-                tracker.event("interrupted", Map.of("step", done));
-                return new Outcome(done, true, running.totalLoss / done, null);
+            if (!observed || (asked && done < totalSteps)) {
+                return interrupted(done);
             }
         }
-        if (saved != optimizer.updates()) {
-            save(optimizer);
-        }
-        Double evalLoss = totalSteps > 0 ? evaluate(totalSteps) : null;
-        watch.at(totalSteps);
         long steps = optimizer.updates();
-        return new Outcome(steps, false, steps == 0 ? Double.NaN : running.totalLoss / steps, evalLoss);
+        return new Outcome(
+                steps,
+                false,
+                steps == 0 ? Double.NaN : running.totalLoss / steps,
+                heldOut == null ? null : running.evalLoss);
+    }
+
+    /// Evaluates and shows samples where this step is due to: the first, the last, and every so many. What a run did
+    /// before it was interrupted at this step is not done again.
+    ///
+    /// @param asked whether the run was asked to stop: then nothing is begun
+    /// @return whether all was done that was due
+    private boolean observe(long step, boolean asked) {
+        boolean end = step == 0 || step == totalSteps;
+        if (heldOut != null && running.evaluated != step && (end || due(step, config.evalSteps()))) {
+            if (asked || !evaluate(step, heldOut)) {
+                return false;
+            }
+            running.evaluated = step;
+        }
+        if (running.watched != step && (end || due(step, config.sampleSteps()))) {
+            if (asked) {
+                return false;
+            }
+            watch.at(step);
+            running.watched = step;
+        }
+        return true;
+    }
+
+    private Outcome interrupted(long step) {
+        tracker.event("interrupted", Map.of("step", step));
+        return new Outcome(step, true, step == 0 ? Double.NaN : running.totalLoss / step, null);
     }
 
     private static boolean due(long step, long every) {
@@ -230,14 +283,15 @@ public final class SftTrainer {
             if (batch.rows().numel() == 0) {
                 return 0;
             }
-            Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), Dropout.training(config.seed(), pass)); // [N, H]
+            Tensor hidden =
+                    policy.hidden(batch.ids(), batch.sequences(), Dropout.training(config.seed(), pass)); // [N, H]
             CrossEntropy.Result result = CrossEntropy.of(
                     hidden.detach().indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 1.0 / trained);
             if (!Double.isFinite(result.loss())) {
                 return result.loss();
             }
             Tensor hiddenGrad = Tensor.zeros(hidden.dtype(), hidden.shape());
-            hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), result.hiddenGrad()));
+            hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), Objects.requireNonNull(result.hiddenGrad())));
             policy.collectGradients();
             long n = batch.rows().numel();
             running.entropy += result.entropy() / n;
@@ -264,13 +318,14 @@ public final class SftTrainer {
                 System.arraycopy(pack.ids(), 0, ids, at, pack.length());
                 for (int i = 1; i < pack.length(); i++) {
                     if (pack.trained()[i]) {
-                        rows[m] = at + i - 1;
+                        rows[m] = (long) at + i - 1;
                         targets[m++] = pack.ids()[i];
                     }
                 }
                 at += pack.length();
             }
-            int[] lengths = packs.stream().flatMapToInt(p -> Arrays.stream(p.lengths())).toArray();
+            int[] lengths =
+                    packs.stream().flatMapToInt(p -> Arrays.stream(p.lengths())).toArray();
             return new Batch(
                     Tensor.of(ids),
                     new Sequences(lengths),
@@ -310,17 +365,16 @@ public final class SftTrainer {
     }
 
     /// Mean loss per token on the held-out rows.
-    private @Nullable Double evaluate(long step) {
-        if (heldOut == null) {
-            return null;
-        }
+    ///
+    /// @return false if it was asked to stop before the end: then nothing is told
+    private boolean evaluate(long step, Rows heldOut) {
         double loss = 0;
         double entropy = 0;
         long correct = 0;
         long tokens = 0;
         for (int from = 0; from < heldOut.size(); from += config.perDeviceEvalBatchSize()) {
             if (stop.getAsBoolean()) {
-                return null;
+                return false;
             }
             List<Packed> rows = new ArrayList<>();
             for (int i = from; i < Math.min(heldOut.size(), from + config.perDeviceEvalBatchSize()); i++) {
@@ -333,8 +387,8 @@ public final class SftTrainer {
                     continue;
                 }
                 Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), Dropout.NONE);
-                CrossEntropy.Result result = CrossEntropy.of(
-                        hidden.indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 0);
+                CrossEntropy.Result result =
+                        CrossEntropy.of(hidden.indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 0);
                 loss += result.loss();
                 entropy += result.entropy();
                 correct += result.correct();
@@ -347,15 +401,15 @@ public final class SftTrainer {
         metrics.put("eval_mean_token_accuracy", (double) correct / tokens);
         metrics.put("eval_num_tokens", (double) tokens);
         tracker.metrics(step, metrics);
-        return loss / tokens;
+        running.evalLoss = loss / tokens;
+        return true;
     }
 
-    private long save(Optimizer optimizer) {
+    private void save(Optimizer optimizer) {
         if (checkpoints != null) {
             Path made = Checkpoint.save(checkpoints, policy, optimizer, running.write(), fingerprint);
             tracker.event("saved", Map.of("checkpoint", String.valueOf(made.getFileName())));
             Checkpoint.rotate(checkpoints, config.saveTotalLimit());
         }
-        return optimizer.updates();
     }
 }

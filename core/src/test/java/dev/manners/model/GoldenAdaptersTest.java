@@ -11,6 +11,7 @@ import dev.manners.testing.Shared;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ObjectNode;
@@ -49,15 +50,17 @@ class GoldenAdaptersTest {
         Tensor all = Tensor.of(ids);
         Tensor hidden = decoder.hidden(all, new Sequences(ids.length), Dropout.NONE);
         int n = ids.length - 1;
-        CrossEntropy.Result result = CrossEntropy.of(
-                hidden.detach().narrow(0, 0, n), decoder.headWeight(), all.narrow(0, 1, n), 1.0 / n);
+        CrossEntropy.Result result =
+                CrossEntropy.of(hidden.detach().narrow(0, 0, n), decoder.headWeight(), all.narrow(0, 1, n), 1.0 / n);
         assertThat(result.loss() / n)
-                .isCloseTo(expected.get("lm_loss").doubleValue(), org.assertj.core.data.Percentage.withPercentage(1e-3));
-        hidden.narrow(0, 0, n).backward(result.hiddenGrad());
+                .isCloseTo(
+                        expected.get("lm_loss").doubleValue(), org.assertj.core.data.Percentage.withPercentage(1e-3));
+        hidden.narrow(0, 0, n).backward(Objects.requireNonNull(result.hiddenGrad()));
         decoder.collectGradients();
         List<String> wrong = new ArrayList<>();
         expected.get("grad_norm").properties().forEach(e -> {
-            Tensor grad = decoder.parameter(e.getKey().replace(".default.", ".")).grad();
+            Tensor grad =
+                    decoder.parameter(e.getKey().replace(".default.", ".")).grad();
             double norm = grad == null ? Double.NaN : GoldenFamiliesTest.norm(grad);
             double wanted = e.getValue().doubleValue();
             if (!(Math.abs(norm - wanted) <= 1e-3 * Math.max(wanted, 1e-6))) {

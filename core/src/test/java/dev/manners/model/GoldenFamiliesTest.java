@@ -11,6 +11,7 @@ import dev.manners.testing.Shared;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -53,7 +54,7 @@ class GoldenFamiliesTest {
                     .isCloseTo(
                             expected.get("lm_loss").doubleValue(),
                             org.assertj.core.data.Percentage.withPercentage(1e-3));
-            hidden.narrow(0, 0, n).backward(result.hiddenGrad());
+            hidden.narrow(0, 0, n).backward(Objects.requireNonNull(result.hiddenGrad()));
             decoder.collectGradients();
         }
         List<String> wrong = new ArrayList<>();

@@ -43,13 +43,10 @@ class SftTrainerTest {
     Path folder;
 
     static ObjectNode tinyLlama() {
-        return Json.parseObject(
-                """
+        return Json.parseObject("""
                 {"model_type": "llama", "vocab_size": 96, "hidden_size": 32, "intermediate_size": 64,
                  "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-                 "max_position_embeddings": 128, "tie_word_embeddings": true, "initializer_range": 0.1}"""
-                        .getBytes(java.nio.charset.StandardCharsets.UTF_8),
-                "test");
+                 "max_position_embeddings": 128, "tie_word_embeddings": true, "initializer_range": 0.1}""".getBytes(java.nio.charset.StandardCharsets.UTF_8), "test");
     }
 
     static Decoder tiny() {
@@ -86,9 +83,34 @@ class SftTrainerTest {
 
     static SftConfig config(long steps, int batch, int accumulation, double learningRate) {
         return new SftConfig(
-                learningRate, batch, accumulation, 3, steps, Schedule.LINEAR, 0, 0.01, 0.9, 0.999, 1e-8, 1.0, false, 0,
-                Tokenisation.Truncation.KEEP_START, false, Packing.Strategy.BFD, null, false, "text",
-                Sampler.Order.RANDOM, SEED, 1, 3, 0, 0, 8, 0);
+                learningRate,
+                batch,
+                accumulation,
+                3,
+                steps,
+                Schedule.LINEAR,
+                0,
+                0.01,
+                0.9,
+                0.999,
+                1e-8,
+                1.0,
+                false,
+                0,
+                Tokenisation.Truncation.KEEP_START,
+                false,
+                Packing.Strategy.BFD,
+                null,
+                false,
+                "text",
+                Sampler.Order.RANDOM,
+                SEED,
+                1,
+                3,
+                0,
+                0,
+                8,
+                0);
     }
 
     /// What a run told its tracker.
@@ -115,7 +137,8 @@ class SftTrainerTest {
         public void progress(long step, long total, Map<String, Double> shown) {}
     }
 
-    private SftTrainer trainer(Decoder model, SftConfig config, Rows data, Tracker tracker, @Nullable Path checkpoints) {
+    private SftTrainer trainer(
+            Decoder model, SftConfig config, Rows data, Tracker tracker, @Nullable Path checkpoints) {
         return trainer(model, config, data, tracker, checkpoints, () -> false);
     }
 
@@ -126,8 +149,7 @@ class SftTrainerTest {
             Tracker tracker,
             @Nullable Path checkpoints,
             BooleanSupplier stop) {
-        return new SftTrainer(
-                model, config, data, null, tracker, checkpoints, Map.of("data", "d1"), stop, step -> {});
+        return new SftTrainer(model, config, data, null, tracker, checkpoints, Map.of("data", "d1"), stop, step -> {});
     }
 
     static Map<String, float[]> values(Decoder model) {
@@ -156,7 +178,8 @@ class SftTrainerTest {
         try (Decoder model = tiny()) {
             model.attach(new Lora(4, 8, 0.1, false, List.of("all-linear")), SEED);
             Map<String, float[]> before = values(model);
-            trainer(model, config(30, 4, 1, 1e-2), rows(4, SEED), new Told(), null).train();
+            trainer(model, config(30, 4, 1, 1e-2), rows(4, SEED), new Told(), null)
+                    .train();
             values(model).forEach((name, after) -> {
                 if (name.contains("lora_")) {
                     assertThat(after).as(name).isNotEqualTo(before.get(name));
@@ -178,12 +201,13 @@ class SftTrainerTest {
         for (int accumulation : new int[] {2, 4, 8}) {
             try (Decoder model = tiny()) {
                 Told told = new Told();
-                trainer(model, config(4, 8 / accumulation, accumulation, 1e-3), rows(32, SEED), told, null).train();
+                trainer(model, config(4, 8 / accumulation, accumulation, 1e-3), rows(32, SEED), told, null)
+                        .train();
                 for (int i = 0; i < whole.size(); i++) {
                     for (String metric : List.of("loss", "grad_norm")) {
                         // The first update's gradient is the same to rounding; later ones add up what Adam, which
                         // divides by tiny moments, makes of the rounding.
-                        double wanted = whole.get(i).get(metric);
+                        double wanted = whole.get(i).getOrDefault(metric, Double.NaN);
                         assertThat(told.metrics.get(i).get(metric))
                                 .as(metric + " of update " + (i + 1) + ", accumulation " + accumulation)
                                 .isEqualTo(wanted, within((i == 0 ? 1e-6 : 1e-4) * wanted));
@@ -218,7 +242,7 @@ class SftTrainerTest {
         try (Decoder model = tiny()) {
             Told told = new Told();
             trainer(model, config(1, batch, 1, 1e-3), data, told, null).train();
-            return told.metrics.getFirst().get("loss");
+            return told.metrics.getFirst().getOrDefault("loss", Double.NaN);
         }
     }
 
@@ -262,12 +286,20 @@ class SftTrainerTest {
     @Test
     void tr11_resumingWithOtherInputsIsRefusedAndListed() {
         try (Decoder model = tiny()) {
-            trainer(model, config(2, 4, 1, 1e-2), rows(20, SEED), new Told(), folder).train();
+            trainer(model, config(2, 4, 1, 1e-2), rows(20, SEED), new Told(), folder)
+                    .train();
         }
         try (Decoder model = tiny()) {
             SftTrainer other = new SftTrainer(
-                    model, config(4, 4, 1, 1e-2), rows(20, SEED), null, new Told(), folder,
-                    Map.of("data", "d2", "threads", "3"), () -> false, step -> {});
+                    model,
+                    config(4, 4, 1, 1e-2),
+                    rows(20, SEED),
+                    null,
+                    new Told(),
+                    folder,
+                    Map.of("data", "d2", "threads", "3"),
+                    () -> false,
+                    step -> {});
             assertThatThrownBy(other::train)
                     .isInstanceOf(BadInput.class)
                     .hasMessageContaining("data was d1, is d2")
@@ -291,9 +323,10 @@ class SftTrainerTest {
                     .hasMessageContaining("update 1 of 3");
             assertThat(told.events).contains("non_finite");
             // By bits: a NaN is not equal to itself.
-            values(model).forEach((name, after) -> assertThat(Arrays.equals(after, before.get(name)))
-                    .as(name)
-                    .isTrue());
+            values(model)
+                    .forEach((name, after) -> assertThat(Arrays.equals(after, before.get(name)))
+                            .as(name)
+                            .isTrue());
             assertThat(folder.resolve("checkpoint-1")).doesNotExist();
         }
     }
@@ -313,15 +346,16 @@ class SftTrainerTest {
     void tr20_noStepAndOneStepAndWarmupLongerThanTheRun() {
         try (Decoder model = tiny()) {
             Map<String, float[]> before = values(model);
-            SftTrainer.Outcome none =
-                    trainer(model, config(0, 4, 1, 1e-2), rows(8, SEED), new Told(), folder).train();
+            SftTrainer.Outcome none = trainer(model, config(0, 4, 1, 1e-2), rows(8, SEED), new Told(), folder)
+                    .train();
             assertThat(none.steps()).isZero();
             assertThat(folder.resolve("checkpoint-0").resolve("MANIFEST.json")).exists();
             assertThat(values(model)).usingRecursiveComparison().isEqualTo(before);
         }
         try (Decoder model = tiny()) {
             Told told = new Told();
-            trainer(model, config(1, 4, 1, 1e-2), rows(8, SEED), told, folder.resolve("one")).train();
+            trainer(model, config(1, 4, 1, 1e-2), rows(8, SEED), told, folder.resolve("one"))
+                    .train();
             assertThat(told.metrics).hasSize(1);
             assertThat(folder.resolve("one/checkpoint-1/MANIFEST.json")).exists();
         }
@@ -332,11 +366,13 @@ class SftTrainerTest {
     @Test
     void tr19_savedLoadedSavedIsTheSameBytes() {
         try (Decoder model = tiny()) {
-            trainer(model, config(2, 4, 1, 1e-2), rows(8, SEED), new Told(), folder.resolve("a")).train();
+            trainer(model, config(2, 4, 1, 1e-2), rows(8, SEED), new Told(), folder.resolve("a"))
+                    .train();
         }
         try (Decoder model = tiny()) {
             // Nothing is left to do: it loads the checkpoint and saves it again.
-            trainer(model, config(2, 4, 1, 1e-2), rows(8, SEED), new Told(), folder.resolve("a")).train();
+            trainer(model, config(2, 4, 1, 1e-2), rows(8, SEED), new Told(), folder.resolve("a"))
+                    .train();
             Path again = folder.resolve("a/checkpoint-2");
             assertThat(Sha256.of(again.resolve("optimizer.safetensors"))).isNotEmpty();
             assertThat(again.resolve("MANIFEST.json")).exists();
