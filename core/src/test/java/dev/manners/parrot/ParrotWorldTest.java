@@ -41,7 +41,8 @@ class ParrotWorldTest {
         for (String file : List.of("corpus.jsonl", "demonstrations.jsonl", "heldout.jsonl")) {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
-        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("31a441e8730bfedcb153307a41529174dd210d8339424fb9ada7e32da3cf25ae");
+        assertThat(HexFormat.of().formatHex(digest.digest()))
+                .isEqualTo("31a441e8730bfedcb153307a41529174dd210d8339424fb9ada7e32da3cf25ae");
     }
 
     @Test

@@ -1,0 +1,42 @@
+package dev.manners.testing;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.OptionalLong;
+
+/// How much native memory is in use, by the C library's own books: tensors, and nothing of the Java heap.
+public final class NativeMemory {
+
+    /// struct mallinfo2 of glibc: ten of size_t.
+    private static final StructLayout MALLINFO2 =
+            MemoryLayout.structLayout(MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG));
+
+    private static final int HBLKHD = 4;
+    private static final int UORDBLKS = 7;
+
+    private NativeMemory() {}
+
+    /// Bytes handed out and not given back; empty where the C library is not glibc 2.33 or newer.
+    public static OptionalLong inUse() {
+        Linker linker = Linker.nativeLinker();
+        var symbol = linker.defaultLookup().find("mallinfo2");
+        if (symbol.isEmpty()) {
+            return OptionalLong.empty();
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MethodHandle mallinfo2 = linker.downcallHandle(symbol.get(), FunctionDescriptor.of(MALLINFO2));
+            MemorySegment info = (MemorySegment) mallinfo2.invokeExact((SegmentAllocator) arena);
+            return OptionalLong.of(
+                    info.getAtIndex(ValueLayout.JAVA_LONG, HBLKHD) + info.getAtIndex(ValueLayout.JAVA_LONG, UORDBLKS));
+        } catch (Throwable e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}
