@@ -10,6 +10,7 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /// How much native memory is in use, by the C library's own books: tensors, and nothing of the Java heap.
 public final class NativeMemory {
@@ -21,18 +22,21 @@ public final class NativeMemory {
     private static final int HBLKHD = 4;
     private static final int UORDBLKS = 7;
 
+    private static final @Nullable MethodHandle CALL = Linker.nativeLinker()
+            .defaultLookup()
+            .find("mallinfo2")
+            .map(address -> Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(MALLINFO2)))
+            .orElse(null);
+
     private NativeMemory() {}
 
     /// Bytes handed out and not given back; empty where the C library is not glibc 2.33 or newer.
     public static OptionalLong inUse() {
-        Linker linker = Linker.nativeLinker();
-        var symbol = linker.defaultLookup().find("mallinfo2");
-        if (symbol.isEmpty()) {
+        if (CALL == null) {
             return OptionalLong.empty();
         }
         try (Arena arena = Arena.ofConfined()) {
-            MethodHandle mallinfo2 = linker.downcallHandle(symbol.get(), FunctionDescriptor.of(MALLINFO2));
-            MemorySegment info = (MemorySegment) mallinfo2.invokeExact((SegmentAllocator) arena);
+            MemorySegment info = (MemorySegment) CALL.invokeExact((SegmentAllocator) arena);
             return OptionalLong.of(
                     info.getAtIndex(ValueLayout.JAVA_LONG, HBLKHD) + info.getAtIndex(ValueLayout.JAVA_LONG, UORDBLKS));
         } catch (Throwable e) {

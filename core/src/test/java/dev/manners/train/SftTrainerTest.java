@@ -386,7 +386,7 @@ class SftTrainerTest {
     void nativeMemoryStaysFlatOverHundredsOfSteps() {
         assumeThat(NativeMemory.inUse()).as("glibc's mallinfo2").isPresent();
         List<Long> inUse = inUseAfterUpdates(() -> {});
-        assertThat(medianGrowth(inUse)).as("bytes kept by an update, median").isLessThanOrEqualTo(0);
+        assertThat(medianGrowth(inUse)).as("bytes kept by an update, median").isLessThan(64);
         assertThat(inUse.get(390) - inUse.get(100))
                 .as("bytes kept by 290 updates")
                 .isLessThan(20L << 20);
@@ -397,7 +397,7 @@ class SftTrainerTest {
                 leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
             }
         });
-        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking update").isPositive();
+        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking update").isGreaterThan(64);
         leaked.forEach(Tensor::close);
     }
 
