@@ -364,44 +364,56 @@ public final class SftTrainer {
         running.steps = 0;
     }
 
-    /// Mean loss per token on the held-out rows.
+    /// Evaluates the held-out rows.
+    ///
+    /// `eval_loss` and its like are what TRL gives under these names: means over batches of the batch's mean per
+    /// token, which depend on `per_device_eval_batch_size`. `eval_token_loss` is the mean over all tokens and does
+    /// not.
     ///
     /// @return false if it was asked to stop before the end: then nothing is told
     private boolean evaluate(long step, Rows heldOut) {
         double loss = 0;
         double entropy = 0;
-        long correct = 0;
+        double accuracy = 0;
+        double tokenLoss = 0;
+        long rows = 0;
+        long batches = 0;
         long tokens = 0;
         for (int from = 0; from < heldOut.size(); from += config.perDeviceEvalBatchSize()) {
             if (stop.getAsBoolean()) {
                 return false;
             }
-            List<Packed> rows = new ArrayList<>();
+            List<Packed> some = new ArrayList<>();
             for (int i = from; i < Math.min(heldOut.size(), from + config.perDeviceEvalBatchSize()); i++) {
-                rows.add(heldOut.get(i));
+                some.add(heldOut.get(i));
             }
             try (Scope scope = Scope.open();
                     NoGrad off = NoGrad.on()) {
-                Batch batch = Batch.of(rows);
-                if (batch.rows().numel() == 0) {
+                Batch batch = Batch.of(some);
+                long n = batch.rows().numel();
+                if (n == 0) {
                     continue;
                 }
                 Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), Dropout.NONE);
                 CrossEntropy.Result result =
                         CrossEntropy.of(hidden.indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 0);
-                loss += result.loss();
-                entropy += result.entropy();
-                correct += result.correct();
-                tokens += batch.rows().numel();
+                loss += result.loss() / n * some.size();
+                entropy += result.entropy() / n;
+                accuracy += (double) result.correct() / n;
+                tokenLoss += result.loss();
+                rows += some.size();
+                batches++;
+                tokens += n;
             }
         }
         Map<String, Double> metrics = new LinkedHashMap<>();
-        metrics.put("eval_loss", loss / tokens);
-        metrics.put("eval_entropy", entropy / tokens);
-        metrics.put("eval_mean_token_accuracy", (double) correct / tokens);
+        metrics.put("eval_loss", loss / rows);
+        metrics.put("eval_entropy", entropy / batches);
+        metrics.put("eval_mean_token_accuracy", accuracy / batches);
+        metrics.put("eval_token_loss", tokenLoss / tokens);
         metrics.put("eval_num_tokens", (double) tokens);
         tracker.metrics(step, metrics);
-        running.evalLoss = loss / tokens;
+        running.evalLoss = loss / rows;
         return true;
     }
 
