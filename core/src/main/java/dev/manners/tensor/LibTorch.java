@@ -32,9 +32,11 @@ public final class LibTorch {
         // OpenBLAS has threads of its own; beside libtorch's they fight, and everything is about four times slower.
         openblas_nolapack.blas_set_num_threads(1);
         setThreads(defaultThreads());
-        if (!Boolean.getBoolean("org.bytedeco.javacpp.nopointergc")) {
-            WARNINGS.add("org.bytedeco.javacpp.nopointergc is not true: every operation costs about three times as much"
-                    + " overhead; start Java with -Dorg.bytedeco.javacpp.nopointergc=true");
+        if (Pointer.maxPhysicalBytes() != 0 || !Boolean.getBoolean("org.bytedeco.javacpp.nopointergc")) {
+            WARNINGS.add("JavaCPP runs with other settings than Manners needs, given from outside or because something"
+                    + " used it before: operations cost about three times the overhead, and memory may be refused."
+                    + " Start Java with -Dorg.bytedeco.javacpp.nopointergc=true"
+                    + " -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -Dorg.bytedeco.javacpp.maxBytes=0");
         }
     }
 
