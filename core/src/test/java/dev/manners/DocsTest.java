@@ -33,20 +33,25 @@ class DocsTest {
     void everyMetricOfSftIsExplained() throws IOException {
         Set<String> logged = find("metrics\\.put\\(\\s*\"([^\"]+)\"");
         assertThat(logged).as("the trainer was read rightly").contains("loss", "eval_loss", "num_tokens");
-        String page = Files.readString(SFT_PAGE);
-        assertThat(logged)
-                .as("docs/algorithms/sft.md explains every logged metric in a row of its own")
-                .allSatisfy(name -> assertThat(page).contains("| `" + name + "` |"));
+        assertThat(withoutRow(logged))
+                .as("metrics without a row in docs/algorithms/sft.md")
+                .isEmpty();
     }
 
     @Test
     void everyEventOfSftIsExplained() throws IOException {
         Set<String> told = find("tracker\\.event\\(\\s*\"([^\"]+)\"");
         assertThat(told).as("the trainer was read rightly").contains("started", "resumed", "saved");
+        assertThat(withoutRow(told))
+                .as("events without a row in docs/algorithms/sft.md")
+                .isEmpty();
+    }
+
+    private static List<String> withoutRow(Set<String> names) throws IOException {
         String page = Files.readString(SFT_PAGE);
-        assertThat(told)
-                .as("docs/algorithms/sft.md explains every event in a row of its own")
-                .allSatisfy(name -> assertThat(page).contains("| `" + name + "` |"));
+        return names.stream()
+                .filter(name -> !page.contains("\n| `" + name + "` |"))
+                .toList();
     }
 
     private static Set<String> find(String regex) throws IOException {

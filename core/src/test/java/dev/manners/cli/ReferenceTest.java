@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -22,11 +23,21 @@ class ReferenceTest {
             Files.createDirectories(PAGE.getParent());
             Files.writeString(PAGE, made);
         }
-        assertThat(PAGE).exists();
-        assertThat(Files.readString(PAGE))
+        assertThat(firstDifference(Files.exists(PAGE) ? Files.readString(PAGE) : "", made))
                 .as("docs/reference.md is not what the options say; make it again with"
                         + " ./mvnw verify -Dtest=ReferenceTest -Dreference.write=true")
-                .isEqualTo(made);
+                .isEmpty();
+    }
+
+    private static String firstDifference(String found, String made) {
+        if (found.equals(made)) {
+            return "";
+        }
+        String[] is = found.split("\n", -1);
+        String[] wanted = made.split("\n", -1);
+        int line = Arrays.mismatch(is, wanted);
+        return "line " + (line + 1) + " is: " + (line < is.length ? is[line] : "(the end)") + "\n   wanted: "
+                + (line < wanted.length ? wanted[line] : "(the end)");
     }
 
     @Test
