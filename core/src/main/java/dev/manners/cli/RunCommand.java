@@ -23,7 +23,11 @@ final class RunCommand implements Command {
             @Key(value = "Folder of the run", byDefault = "runs/parrot")
             Path outputDir,
 
-            @Key(value = "Threads of one operation; 0: one per processor", byDefault = "0", min = 0, max = 1024)
+            @Key(
+                    value = "Threads of one operation; 0: OMP_NUM_THREADS, or one per processor",
+                    byDefault = "0",
+                    min = 0,
+                    max = 1024)
             int threads) {}
 
     @Override

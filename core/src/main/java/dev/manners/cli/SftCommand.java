@@ -40,7 +40,11 @@ final class SftCommand implements Command {
             @Key(value = "Load weights with NaN or infinities all the same", byDefault = "false")
             boolean allowNonfinite,
 
-            @Key(value = "Threads of one operation; 0: one per processor", byDefault = "0", min = 0, max = 1024)
+            @Key(
+                    value = "Threads of one operation; 0: OMP_NUM_THREADS, or one per processor",
+                    byDefault = "0",
+                    min = 0,
+                    max = 1024)
             int threads) {}
 
     @Override

@@ -1,0 +1,128 @@
+package dev.manners;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/// The documents keep step with the code and with one another.
+class DocsTest {
+
+    private static final Path HOME = Path.of(System.getProperty("manners.home", ".."));
+    private static final Path SFT_PAGE = HOME.resolve("docs/algorithms/sft.md");
+
+    /// `[text](target)`, also `![image](target)`.
+    private static final Pattern LINK = Pattern.compile("\\[[^\\]\\[]*]\\(([^)\\s]+)\\)");
+
+    private static final Pattern HEADING = Pattern.compile("(?m)^#{1,6} +(.+?)\\s*$");
+    private static final Pattern CODE = Pattern.compile("(?ms)^ *```.*?^ *```|`[^`\\n]+`");
+    private static final Pattern FENCE = Pattern.compile("(?ms)^ *```.*?^ *```");
+
+    @Test
+    void everyMetricOfSftIsExplained() throws IOException {
+        Set<String> logged = find("metrics\\.put\\(\\s*\"([^\"]+)\"");
+        assertThat(logged).as("the trainer was read rightly").contains("loss", "eval_loss", "num_tokens");
+        assertThat(withoutRow(logged))
+                .as("metrics without a row in docs/algorithms/sft.md")
+                .isEmpty();
+    }
+
+    @Test
+    void everyEventOfSftIsExplained() throws IOException {
+        Set<String> told = find("tracker\\.event\\(\\s*\"([^\"]+)\"");
+        assertThat(told).as("the trainer was read rightly").contains("started", "resumed", "saved");
+        assertThat(withoutRow(told))
+                .as("events without a row in docs/algorithms/sft.md")
+                .isEmpty();
+    }
+
+    private static List<String> withoutRow(Set<String> names) throws IOException {
+        String page = Files.readString(SFT_PAGE);
+        return names.stream()
+                .filter(name -> !page.contains("\n| `" + name + "` |"))
+                .toList();
+    }
+
+    private static Set<String> find(String regex) throws IOException {
+        Path trainer = HOME.resolve("core/src/main/java/dev/manners/train/SftTrainer.java");
+        Set<String> found = new TreeSet<>();
+        Matcher matcher = Pattern.compile(regex).matcher(Files.readString(trainer));
+        while (matcher.find()) {
+            found.add(matcher.group(1));
+        }
+        return found;
+    }
+
+    @Test
+    void everyRelativeLinkResolves() throws IOException {
+        List<String> broken = new ArrayList<>();
+        int links = 0;
+        for (Path page : pages()) {
+            Matcher link = LINK.matcher(withoutCode(page));
+            while (link.find()) {
+                String target = link.group(1);
+                if (!target.matches("[a-z][a-z0-9+.-]*:.*")) {
+                    links++;
+                    follow(page, target, broken);
+                }
+            }
+        }
+        assertThat(links).as("links are found at all").isPositive();
+        assertThat(broken).as("links that lead nowhere").isEmpty();
+    }
+
+    private static void follow(Path page, String target, List<String> broken) throws IOException {
+        String[] parts = target.split("#", 2);
+        Path file = parts[0].isEmpty()
+                ? page
+                : page.resolveSibling(parts[0]).toAbsolutePath().normalize();
+        String said = HOME.relativize(page) + ": " + target;
+        if (!Files.exists(file)) {
+            broken.add(said + ": no such file");
+        } else if (parts.length == 2
+                && file.toString().endsWith(".md")
+                && !anchors(file).contains(parts[1])) {
+            broken.add(said + ": no such heading");
+        }
+    }
+
+    private static List<Path> pages() throws IOException {
+        try (Stream<Path> docs = Files.walk(HOME.resolve("docs"))) {
+            return Stream.concat(Stream.of(HOME.resolve("README.md")), docs.sorted())
+                    .filter(path -> path.toString().endsWith(".md") && Files.exists(path))
+                    .toList();
+        }
+    }
+
+    private static String withoutCode(Path page) throws IOException {
+        return CODE.matcher(Files.readString(page)).replaceAll("");
+    }
+
+    /// Headings as GitHub makes anchors of them: lower case, no punctuation, `-` for spaces, a number where one recurs.
+    private static Set<String> anchors(Path page) throws IOException {
+        Matcher heading = HEADING.matcher(FENCE.matcher(Files.readString(page)).replaceAll(""));
+        List<String> anchors = new ArrayList<>();
+        while (heading.find()) {
+            String plain = heading.group(1).replaceAll("\\[([^]]*)]\\([^)]*\\)", "$1");
+            String anchor = plain.toLowerCase(Locale.ROOT)
+                    .replaceAll("[^\\p{L}\\p{N}\\p{M} _-]", "")
+                    .replace(' ', '-');
+            long before = anchors.stream()
+                    .filter(a -> a.equals(anchor) || a.matches(Pattern.quote(anchor) + "-\\d+"))
+                    .count();
+            anchors.add(before == 0 ? anchor : anchor + "-" + before);
+        }
+        return anchors.stream().collect(Collectors.toCollection(TreeSet::new));
+    }
+}
