@@ -4,20 +4,30 @@ import dev.manners.BadInput;
 import dev.manners.files.Sha256;
 import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
+import java.time.Clock;
+import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 
 /// The encoder of a model directory: its tokenizer and, if it has one, its chat template.
+///
+/// A template that writes the date is always told the same day: rows must not depend on when they are tokenised.
 public final class ModelEncoder implements Encoder {
+
+    /// The day that Llama 3's templates fall back to where nobody tells them the date.
+    private static final Clock TODAY = Clock.fixed(Instant.parse("2024-07-26T12:00:00Z"), ZoneOffset.UTC);
 
     private final Tokenizer tokenizer;
     private final @Nullable ChatFormat format;
 
     public ModelEncoder(Tokenizer tokenizer) {
         this.tokenizer = tokenizer;
-        this.format = tokenizer.chatTemplateSource().isPresent() ? ChatFormat.of(tokenizer) : null;
+        this.format = tokenizer.chatTemplateSource().isPresent()
+                ? ChatFormat.of(tokenizer).withClock(TODAY)
+                : null;
     }
 
     @Override
@@ -54,7 +64,11 @@ public final class ModelEncoder implements Encoder {
     @Override
     public String show(int id) {
         String text = tokenizer.decode(new int[] {id}, false);
-        return text.isEmpty() ? tokenizer.tokenText(id) : text;
+        if (text.isEmpty()) {
+            return tokenizer.tokenText(id);
+        }
+        // SentencePiece's mark for a space in front, which decoding drops at the beginning of a text.
+        return tokenizer.tokenText(id).startsWith("\u2581") && !text.startsWith(" ") ? " " + text : text;
     }
 
     @Override

@@ -78,19 +78,19 @@ public record TokenReport(
     public List<String> warnings() {
         List<String> warnings = new ArrayList<>();
         if (doubleBos > 0) {
-            warnings.add(
-                    count(doubleBos) + " begin with BOS twice: the chat template writes it and the tokenizer adds it");
+            warnings.add("beginning with BOS twice, written by the chat template and added by the tokenizer: "
+                    + count(doubleBos));
         }
         if (beginWithBos > 0 && beginWithBos < rows) {
-            warnings.add(count(rows - beginWithBos) + " do not begin with BOS, the others do");
+            warnings.add("not beginning with BOS, as the others do: " + count(rows - beginWithBos));
         }
         if (endWithEos < rows) {
-            warnings.add(count(rows - endWithEos) + " do not train the EOS token at their end (" + number(truncated)
-                    + " rows were cut): they do not teach to stop");
+            warnings.add("not training the EOS token at their end, so that they do not teach to stop: "
+                    + count(rows - endWithEos) + " (" + count(truncated) + " cut)");
         }
         if (apart > 0) {
-            warnings.add(count(apart)
-                    + " have tokens that merge across the border of prompt and completion; tokenised apart");
+            warnings.add(
+                    "tokenised apart, since tokens merge across the border of prompt and completion: " + count(apart));
         }
         for (Outlier outlier : outliers) {
             warnings.add("%s has %s tokens, the median row %s"

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /// log-softmax is in F32, whatever the computation's dtype.
 public final class CrossEntropy {
 
-    /// Elements of the logits of one piece: 32 MB in F32.
+    /// Elements of the logits of one piece: 4 MB in F32.
     private static final long PIECE = 1L << 20;
 
     private CrossEntropy() {}

@@ -1,6 +1,7 @@
 package dev.manners.text;
 
 import dev.manners.BadInput;
+import java.time.Clock;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +36,11 @@ public final class ChatFormat {
                                 + " tokenizer_config.json): conversations cannot be written. Give plain text, or prompt and"
                                 + " completion as plain text, or put a template into the directory."));
         return new ChatFormat(tokenizer, ChatTemplate.parse(source, "chat template"));
+    }
+
+    /// The same format with another idea of now; see [ChatTemplate#withClock].
+    public ChatFormat withClock(Clock clock) {
+        return new ChatFormat(tokenizer, template.withClock(clock));
     }
 
     public ChatTemplate template() {
