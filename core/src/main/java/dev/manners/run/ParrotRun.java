@@ -166,10 +166,12 @@ public final class ParrotRun {
                 out.println(FineTuning.interrupted(outcome));
                 return null;
             }
-            policy.save(target, DType.F32, card(name, config, outcome, asked), Map.of("stage", name));
+            // Before the model is saved: a run that ends in between comes by here again and writes the same line, but
+            // one that found the model there already would not.
             MetricsLog log = new MetricsLog(run.path(), name + "_held_out");
             log.event("started", Map.of());
             log.metrics(outcome.steps(), asked.metrics());
+            policy.save(target, DType.F32, card(name, config, outcome, asked), Map.of("stage", name));
             return asked;
         }
     }
