@@ -1,8 +1,12 @@
 package dev.manners.run;
 
+import dev.manners.BadInput;
+import dev.manners.data.DatasetSlice;
 import dev.manners.data.TokenReport;
 import dev.manners.files.Printable;
+import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
+import dev.manners.model.ModelDirectory;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.SftConfig;
@@ -10,6 +14,7 @@ import dev.manners.train.SftTrainer;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -36,6 +41,7 @@ public record FineTuning(
     /// @return whether it came to its end; false if it was interrupted
     public boolean run(Interrupts interrupts) {
         Instant began = Instant.now();
+        refuseAtOnce();
         try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
                 LoadedModel policy = LoadedModel.open(model, null, Stage.dtype(config), allowNonfinite)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
@@ -56,6 +62,21 @@ public record FineTuning(
                 }
                 return train(run, policy, train, heldOut, interrupts, began);
             }
+        }
+    }
+
+    /// What can be seen to be wrong before anything is read or written, all in one message.
+    private void refuseAtOnce() {
+        List<String> problems = new ArrayList<>(ModelDirectory.problems(model, lora));
+        for (String source : evalDataset == null ? List.of(dataset) : List.of(dataset, evalDataset)) {
+            try {
+                RegularFile.require(DatasetSlice.parse(source).file());
+            } catch (BadInput e) {
+                problems.addAll(e.problems());
+            }
+        }
+        if (!problems.isEmpty()) {
+            throw BadInput.all("inputs", problems);
         }
     }
 
