@@ -22,8 +22,8 @@ public record DatasetSlice(
     /// Rows `from` (inclusive) to `to` (exclusive).
     public record Range(int from, int to) {}
 
-    /// Reads `FILE` or `FILE[from:to]`. A file whose name ends in brackets is taken as it is if it exists; `~/` is the
-    /// home folder, as for every path among the options.
+    /// Reads `FILE` or `FILE[from:to]`. A file whose name ends in brackets is taken as it is if it exists;
+    /// `~/` is the home folder, as for every path among the options.
     public static DatasetSlice parse(String text) {
         Matcher slice = SLICE.matcher(text);
         if (!slice.matches() || Files.exists(Options.path(text))) {

@@ -91,8 +91,8 @@ record Blueprint(ObjectNode json, Family family, DecoderConfig config, Biases bi
         return names().ignored().stream().anyMatch(end -> name.endsWith("." + end));
     }
 
-    /// Why adapters of this rank make no sense on this model: a product of rank r is no smaller than the matrix it
-    /// changes if the matrix has no more than r rows or columns. One line for each shape.
+    /// Why adapters of this rank make no sense on this model: a product of rank r is no smaller than the
+    /// matrix it changes if the matrix has no more than r rows or columns. One line for each shape.
     List<String> rankProblems(Lora lora) {
         Map<String, String> byShape = new LinkedHashMap<>();
         for (Spec spec : specs()) {

@@ -23,8 +23,8 @@ public final class ModelDirectory {
 
     private ModelDirectory() {}
 
-    /// What is wrong with a directory at the first look, weights unread: for a command to report together with what is
-    /// wrong with its other options.
+    /// What is wrong with a directory at the first look, weights unread: for a command to report together
+    /// with what is wrong with its other options.
     ///
     /// @param lora adapters that shall be attached, or null
     public static List<String> problems(Path directory, @Nullable Lora lora) {

@@ -50,9 +50,10 @@ public record FineTuning(
                 policy.decoder().attach(lora, config.seed());
             }
             Path cache = run.path().resolve(".tokenised");
-            try (Stage.Data train = Stage.Data.open(dataset, policy, config, skipBad, cache);
-                    Stage.Data heldOut =
-                            evalDataset == null ? null : Stage.Data.open(evalDataset, policy, config, skipBad, cache)) {
+            try (Stage.Data train = Stage.Data.open(dataset, policy, config, skipBad, cache, interrupts);
+                    Stage.Data heldOut = evalDataset == null
+                            ? null
+                            : Stage.Data.open(evalDataset, policy, config, skipBad, cache, interrupts)) {
                 out.println(Printable.escape(train.rows().describe()));
                 out.println(Printable.escape(TokenReport.of(train.rows()).text()));
                 if (train.rows().rejected() > 0) {
@@ -62,6 +63,9 @@ public record FineTuning(
                 }
                 return train(run, policy, train, heldOut, interrupts, began);
             }
+        } catch (Interrupts.Stopped e) {
+            out.println("Interrupted while the rows were tokenised. The same command starts again.");
+            return false;
         }
     }
 

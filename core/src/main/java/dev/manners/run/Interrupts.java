@@ -55,6 +55,18 @@ public final class Interrupts implements AutoCloseable {
         });
     }
 
+    /// Thrown where there is nothing to save and nobody to return to: amid the tokenising of rows.
+    static final class Stopped extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /// @throws Stopped if the run was asked to end
+    void stopIfRequested() {
+        if (requested()) {
+            throw new Stopped();
+        }
+    }
+
     /// Whether the run was asked to end.
     public boolean requested() {
         return signal.get() != 0;

@@ -208,7 +208,8 @@ public final class RunDirectory implements AutoCloseable {
 
     private static final String SECRET = "(?i)(?:token|secret|password|passwd|api[_-]?key)";
 
-    /// Tokens and passwords do not go into records: `--hub-token=X`, and `--hub-token` with X as the next word.
+    /// Tokens and passwords do not go into records: `--hub-token=X`, and `--hub-token` with X as the next
+    /// word.
     private static List<String> redact(List<String> words) {
         List<String> redacted = new ArrayList<>();
         for (String word : words) {

@@ -119,6 +119,17 @@ class InterruptionTest {
         }
     }
 
+    private static List<String> names(Path directory, String ending) throws IOException {
+        if (!Files.isDirectory(directory)) {
+            return List.of();
+        }
+        try (Stream<Path> all = Files.list(directory)) {
+            return all.map(p -> p.getFileName().toString())
+                    .filter(name -> name.endsWith(ending))
+                    .toList();
+        }
+    }
+
     private static void assertAsLeftAlone(Path run) {
         for (String file : List.of("metrics.jsonl", "samples.jsonl", "model/model.safetensors", "model/config.json")) {
             assertThat(run.resolve(file)).hasSameBinaryContentAs(straight.resolve(file));
@@ -181,6 +192,34 @@ class InterruptionTest {
         assertThat(lines(run.resolve("metrics.jsonl"))).isZero();
         // The system has let go of the folder with the process.
         DirectoryLock.acquire(run).close();
+    }
+
+    /// Large datasets take minutes: they are not waited for, and what was made of them does not stay behind.
+    @Test
+    void tr06_aSignalWhileRowsAreTokenised() throws Exception {
+        Path run = folder.resolve("run");
+        Path cache = run.resolve(".tokenised");
+        Path many = TinyModel.rows(folder.resolve("many.jsonl"), 200_000);
+        List<String> words = words(run);
+        words.set(words.indexOf("--dataset") + 1, many.toString());
+        Process process = start(words);
+        try {
+            while (names(cache, ".part").isEmpty() && process.isAlive()) {
+                Thread.sleep(2);
+            }
+            Jvm.signal(process, "TERM");
+            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        } finally {
+            process.destroyForcibly();
+        }
+        assertThat(process.exitValue()).as(() -> read("err")).isEqualTo(143);
+        assertThat(read("out")).contains("Interrupted while the rows were tokenised. The same command starts again.");
+        assertThat(names(cache, "")).isEmpty();
+        assertThat(checkpoints(run)).isEmpty();
+        // It is the run's own folder still, with the same options or, since nothing was made, with others.
+        words.set(words.indexOf("--dataset") + 1, rows.toString());
+        assertThat(Manners.run(words).code()).isZero();
+        assertAsLeftAlone(run);
     }
 
     /// No handler hears this one.

@@ -99,7 +99,8 @@ class YamlTest {
                 Duration.ofSeconds(5), () -> refused(bomb.toString(), "anchors and aliases are not allowed"));
     }
 
-    /// An anchor on a plain value that nothing refers to is only an odd way to write it: the parser does not show it.
+    /// An anchor on a plain value that nothing refers to is only an odd way to write it: the parser does not
+    /// show it.
     @ParameterizedTest
     @ValueSource(
             strings = {

@@ -49,7 +49,8 @@ class MetricsLogTest {
                         + "\"down\":\"-Infinity\",\"tokens\":1000000,\"rate\":1.0E-5,\"tiny\":4.9E-324}");
     }
 
-    /// A kill in the middle of a line: the half of it goes, in every file, and what comes next is a line of its own.
+    /// A kill in the middle of a line: the half of it goes, in every file, and what comes next is a line of
+    /// its own.
     @ParameterizedTest
     @ValueSource(strings = {"{\"stage\":\"sft\",\"st", "{", "\u00fc", "{\"stage\":\"sft\",\"step\":9}"})
     void tr01_aHalfLastLineIsCutOff(String half) throws IOException {

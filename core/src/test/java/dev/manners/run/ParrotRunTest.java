@@ -118,8 +118,9 @@ class ParrotRunTest {
         }
     }
 
-    /// What was measured is written down before the model is saved. The other way round, a run that ended in between
-    /// would find the model there, take the stage for done, and never write the line. Here the save is what fails.
+    /// What was measured is written down before the model is saved. The other way round, a run that ended in
+    /// between would find the model there, take the stage for done, and never write the line. Here the save
+    /// is what fails.
     @Test
     void tr02_endedBetweenAStagesMeasurementAndItsModel() throws Exception {
         Path straight = folder.resolve("straight");

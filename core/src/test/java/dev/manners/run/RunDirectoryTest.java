@@ -71,8 +71,8 @@ class RunDirectoryTest {
         RunDirectory.open(path, OPTIONS, List.of()).close();
     }
 
-    /// Whoever mistypes --model is refused after the folder was made; the corrected command must not be refused for
-    /// being another.
+    /// Whoever mistypes --model is refused after the folder was made; the corrected command must not be
+    /// refused for being another.
     @Test
     void optionsThatLedToNothingDoNotBind() throws IOException {
         Path path = folder.resolve("run");

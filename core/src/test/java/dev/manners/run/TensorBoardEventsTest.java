@@ -18,7 +18,8 @@ import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/// The event file read back by the specification: TFRecord frames with their checksums, protobuf fields by number.
+/// The event file read back by the specification: TFRecord frames with their checksums, protobuf fields by
+/// number.
 class TensorBoardEventsTest {
 
     @TempDir

@@ -6,8 +6,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/// A Java process of our own, with the class path and the native settings of this one: to be asked things through
-/// pipes, sent real signals, and killed.
+/// A Java process of our own, with the class path and the native settings of this one: to be asked things
+/// through pipes, sent real signals, and killed.
 public final class Jvm {
 
     private Jvm() {}
@@ -30,8 +30,8 @@ public final class Jvm {
         return new ProcessBuilder(command);
     }
 
-    /// Whether a child hears this signal: what its parent ignores (under `nohup`, or in the background of a script) a
-    /// Java process goes on ignoring. True where the system does not say.
+    /// Whether a child hears this signal: what its parent ignores (under `nohup`, or in the background of a
+    /// script) a Java process goes on ignoring. True where the system does not say.
     public static boolean hears(int signal) throws IOException {
         Path status = Path.of("/proc/self/status");
         if (!Files.isReadable(status)) {

@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.node.ObjectNode;
 
-/// A complete model directory of some ten thousand parameters with a tokenizer and a chat template of its own, and
-/// rows to train it on: everything that a user's first command needs.
+/// A complete model directory of some ten thousand parameters with a tokenizer and a chat template of its
+/// own, and rows to train it on: everything that a user's first command needs.
 public final class TinyModel {
 
     public static final String END = "<|endoftext|>";
