@@ -1,7 +1,8 @@
 package dev.manners.cli;
 
 import dev.manners.config.Key;
-import dev.manners.config.Yaml;
+import dev.manners.config.Options;
+import dev.manners.run.ParrotRecipe;
 import dev.manners.run.RunDirectory;
 import dev.manners.tensor.LibTorch;
 import java.io.IOException;
@@ -11,7 +12,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /// `doctor`: whether this machine can do what is asked of it.
@@ -54,9 +54,12 @@ final class DoctorCommand implements Command {
     public int run(Call call) {
         DoctorOptions options = (DoctorOptions) call.bind().getFirst();
         PrintStream out = call.out();
-        Map<String, Yaml.Entry> recipe = Yaml.read(options.recipe() == null ? RunCommand.parrot() : options.recipe());
-        long memoryNeeded = need(recipe, "needs.memory_mb");
-        long diskNeeded = need(recipe, "needs.disk_mb");
+        ParrotRecipe.Needs needs = new Options()
+                .yaml(options.recipe() == null ? RunCommand.parrot() : options.recipe())
+                .section("needs")
+                .bind(ParrotRecipe.Needs.class);
+        long memoryNeeded = needs.memoryMb();
+        long diskNeeded = needs.diskMb();
         line(out, true, "manners", RunDirectory.version());
         line(
                 out,
@@ -105,11 +108,6 @@ final class DoctorCommand implements Command {
 
     private static void line(PrintStream out, boolean good, String what, String text) {
         out.printf(Locale.ROOT, "%s %-10s %s%n", good ? " " : "!", what, text);
-    }
-
-    private static long need(Map<String, Yaml.Entry> recipe, String key) {
-        Yaml.Entry entry = recipe.get(key);
-        return entry == null ? 0 : Long.parseLong(entry.value().toString());
     }
 
     /// Memory that can still be taken, in bytes.

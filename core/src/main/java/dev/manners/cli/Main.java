@@ -130,7 +130,11 @@ public final class Main {
             CommandSpec spec = unmatched.getCommandLine().getCommandSpec();
             spec.options().forEach(o -> known.addAll(Arrays.asList(o.names())));
             known.addAll(spec.subcommands().keySet());
-            message = unmatched.getUnmatched().stream()
+            List<String> words = unmatched.getUnmatched();
+            // The value of an unknown option is not a second mistake.
+            boolean options = words.stream().anyMatch(word -> word.startsWith("-"));
+            message = words.stream()
+                    .filter(word -> !options || word.startsWith("-"))
                     .map(word -> "unknown: " + word + Options.nearest(word.split("=", 2)[0], known))
                     .reduce((a, b) -> a + "\n" + b)
                     .orElse(message);

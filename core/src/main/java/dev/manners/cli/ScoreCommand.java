@@ -1,5 +1,6 @@
 package dev.manners.cli;
 
+import dev.manners.BadInput;
 import dev.manners.config.Key;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.Example;
@@ -8,6 +9,7 @@ import dev.manners.data.Packing;
 import dev.manners.data.Tokenisation;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
+import dev.manners.files.RegularFile;
 import dev.manners.model.Dropout;
 import dev.manners.model.Sequences;
 import dev.manners.run.LoadedModel;
@@ -89,7 +91,8 @@ final class ScoreCommand implements Command {
                 DatasetFile file = DatasetFile.open(options.dataset());
                 Folder cache = Folder.temporary();
                 Tokenised rows = Tokenised.of(file, new ModelEncoder(model.tokenizer()), how, cache.path(), n -> {});
-                PrintStream out = options.output() == null ? call.out() : open(options.output())) {
+                Output output = Output.of(options.output(), call.out())) {
+            PrintStream out = output.stream();
             double total = 0;
             long tokens = 0;
             for (int i = 0; i < rows.size(); i++) {
@@ -103,6 +106,7 @@ final class ScoreCommand implements Command {
             sum.put("rows", rows.size()).put("tokens", tokens).put("nll", total / tokens);
             sum.put("perplexity", Math.exp(total / tokens));
             out.println(sum);
+            output.requireWritten();
             return 0;
         }
     }
@@ -130,11 +134,35 @@ final class ScoreCommand implements Command {
         }
     }
 
-    private static PrintStream open(Path file) {
-        try {
-            return new PrintStream(Files.newOutputStream(file), false, java.nio.charset.StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new dev.manners.BadInput("--output " + file + " cannot be written: " + e.getMessage(), e);
+    /// Where the lines go; standard output is not ours to close.
+    private record Output(PrintStream stream, @Nullable Path file) implements AutoCloseable {
+
+        static Output of(@Nullable Path file, PrintStream standard) {
+            if (file == null) {
+                return new Output(standard, null);
+            }
+            try {
+                return new Output(
+                        new PrintStream(Files.newOutputStream(file), false, java.nio.charset.StandardCharsets.UTF_8),
+                        file);
+            } catch (IOException e) {
+                throw new BadInput("--output " + file + " cannot be written: " + RegularFile.reason(e), e);
+            }
+        }
+
+        /// A print stream keeps its failures to itself: half a file would look like a whole one.
+        void requireWritten() {
+            if (stream.checkError()) {
+                throw new BadInput((file == null ? "standard output" : "--output " + file)
+                        + ": not all lines could be written; is the disk full?");
+            }
+        }
+
+        @Override
+        public void close() {
+            if (file != null) {
+                stream.close();
+            }
         }
     }
 

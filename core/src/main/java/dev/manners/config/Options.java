@@ -1,9 +1,12 @@
 package dev.manners.config;
 
 import dev.manners.BadInput;
+import dev.manners.files.Printable;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.RecordComponent;
+import java.math.BigDecimal;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -13,6 +16,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +25,9 @@ import org.jspecify.annotations.Nullable;
 /// Values are untyped until they meet the component they are for: `no` is false for a flag and text for a name, `1e-5`
 /// is a number where a number is asked for. Everything that is wrong is reported at once.
 public final class Options {
+
+    private static final Pattern NUMBER =
+            Pattern.compile("[+-]?(\\d[\\d_]*\\.?[\\d_]*|\\.\\d[\\d_]*)([eE][+-]?\\d+)?|[+-]?Infinity|NaN");
 
     private final Map<String, Value> values = new LinkedHashMap<>();
     private final String prefix;
@@ -37,8 +44,18 @@ public final class Options {
     private record Value(Object value, String where) {}
 
     /// Takes over the keys of a YAML file.
+    ///
+    /// @throws BadInput if the file gives an option twice, such as `max-length` and `max_length`
     public Options yaml(Path file) {
-        Yaml.read(file).forEach((key, entry) -> values.put(snake(key), new Value(entry.value(), entry.where())));
+        Map<String, Value> given = new LinkedHashMap<>();
+        Yaml.read(file).forEach((key, entry) -> {
+            Value before = given.putIfAbsent(snake(key), new Value(entry.value(), entry.where()));
+            if (before != null) {
+                throw new BadInput(entry.where() + ": option " + snake(key) + " is given twice, first at "
+                        + before.where() + "; remove one of them");
+            }
+        });
+        values.putAll(given);
         return this;
     }
 
@@ -206,14 +223,21 @@ public final class Options {
         if (List.class.isAssignableFrom(type)) {
             List<?> list = value instanceof List<?> several
                     ? several
-                    : Arrays.stream(value.toString().split(",", -1))
-                            .map(String::strip)
-                            .filter(s -> !s.isEmpty())
-                            .toList();
+                    : value.equals("null") || value.equals("~")
+                            ? List.of()
+                            : Arrays.stream(value.toString().split(",", -1))
+                                    .map(String::strip)
+                                    .filter(s -> !s.isEmpty())
+                                    .toList();
             Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
-            return list.stream()
-                    .map(item -> of == Path.class ? path(item.toString()) : item.toString())
-                    .toList();
+            List<Object> items = new ArrayList<>();
+            for (Object item : list) {
+                Object converted = of == Path.class ? pathOrNull(item.toString(), said, problems) : item.toString();
+                if (converted != null) {
+                    items.add(converted);
+                }
+            }
+            return items;
         }
         if (value instanceof List<?> || value instanceof Map<?, ?>) {
             problems.add(said + ", expected " + expected(type));
@@ -221,13 +245,18 @@ public final class Options {
         }
         String text = value.toString();
         if ((text.equals("null") || text.equals("~") || text.isEmpty()) && nullable(type)) {
+            // What a shell makes of an unset "$MODEL" is not a model, and nothing is no answer to what has a default.
+            if (key.required() || !key.byDefault().isEmpty()) {
+                problems.add(given.where() + ": " + prefix + name + " is empty, expected " + expected(type) + ": "
+                        + key.value());
+            }
             return null;
         }
         if (type == String.class) {
             return text;
         }
         if (type == Path.class) {
-            return path(text);
+            return pathOrNull(text, said, problems);
         }
         if (type == boolean.class || type == Boolean.class) {
             return switch (text.toLowerCase(Locale.ROOT)) {
@@ -257,31 +286,37 @@ public final class Options {
     }
 
     private static @Nullable Object number(Class<?> type, Key key, String text, String said, List<String> problems) {
-        double number;
-        try {
-            number = Double.parseDouble(text.replace("_", ""));
-        } catch (NumberFormatException e) {
+        // Java would also take "8d", "1e-5f" and "0x1p3", which are numbers nowhere else.
+        if (!NUMBER.matcher(text).matches()) {
             problems.add(said + ", expected " + expected(type));
             return zero(type);
         }
-        boolean whole = type == int.class || type == long.class || type == Integer.class || type == Long.class;
-        if (whole && (number != Math.rint(number) || Math.abs(number) > 9e15)) {
-            problems.add(said + ", expected a whole number");
-            return zero(type);
-        }
+        double number = Double.parseDouble(text.replace("_", ""));
         boolean tooLow = key.aboveMin() ? !(number > key.min()) : !(number >= key.min());
-        boolean intRange = type == int.class && Math.abs(number) > Integer.MAX_VALUE;
-        if (Double.isNaN(number) || Double.isInfinite(number) || tooLow || !(number <= key.max()) || intRange) {
+        if (Double.isNaN(number) || Double.isInfinite(number) || tooLow || !(number <= key.max())) {
             problems.add(said + ", allowed is " + range(key));
             return zero(type);
         }
-        if (type == int.class || type == Integer.class) {
-            return (int) number;
+        boolean narrow = type == int.class || type == Integer.class;
+        if (!narrow && type != long.class && type != Long.class) {
+            return number;
         }
-        if (type == long.class || type == Long.class) {
-            return Long.parseLong(text.matches("[+-]?\\d+") ? text : String.valueOf((long) number));
+        // Not by way of a double, which would round a long seed.
+        BigDecimal exact = new BigDecimal(text.replace("_", ""));
+        long largest = narrow ? Integer.MAX_VALUE : Long.MAX_VALUE;
+        if (number != Math.rint(number)) {
+            problems.add(said + ", expected a whole number");
+            return zero(type);
         }
-        return number;
+        if (exact.abs().compareTo(BigDecimal.valueOf(largest)) > 0) {
+            problems.add(said + ", allowed is " + range(key) + ", at most " + largest);
+            return zero(type);
+        }
+        // An if, since `?:` would make both sides long.
+        if (narrow) {
+            return exact.intValue();
+        }
+        return exact.longValue();
     }
 
     private static String range(Key key) {
@@ -303,15 +338,27 @@ public final class Options {
         if (type == double.class) {
             return "a number";
         }
+        if (type == Path.class) {
+            return "a path";
+        }
         return type == boolean.class || type == Boolean.class ? "true or false" : "text";
     }
 
     /// `~/` is the home folder; nothing else is replaced: a `$VARIABLE` stays as it is, the shell's business.
-    static Path path(String text) {
+    public static Path path(String text) {
         if (text.equals("~") || text.startsWith("~/")) {
             return Path.of(System.getProperty("user.home") + text.substring(1));
         }
         return Path.of(text);
+    }
+
+    private static @Nullable Path pathOrNull(String text, String said, List<String> problems) {
+        try {
+            return path(text);
+        } catch (InvalidPathException e) {
+            problems.add(Printable.escape(said) + ", not a path: " + e.getReason());
+            return null;
+        }
     }
 
     private static SortedSet<String> choices(Class<?> type) {

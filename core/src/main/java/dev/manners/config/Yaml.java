@@ -38,7 +38,9 @@ public final class Yaml {
             if (Files.size(file) > LONGEST) {
                 throw new BadInput(file + ": " + Files.size(file) + " bytes; a configuration has at most " + LONGEST);
             }
-            return parse(Files.readString(file, StandardCharsets.UTF_8), file.toString());
+            String text = Files.readString(file, StandardCharsets.UTF_8);
+            // Some Windows editors put a byte order mark in front.
+            return parse(text.startsWith("\uFEFF") ? text.substring(1) : text, file.toString());
         } catch (IOException e) {
             throw new BadInput(file + ": cannot be read as UTF-8 text: " + e.getMessage(), e);
         }
@@ -57,6 +59,7 @@ public final class Yaml {
             if (first != JsonToken.START_OBJECT) {
                 throw new BadInput(where(source, parser) + ": expected keys and values, `key: value` a line");
             }
+            plain(parser, source);
             mapping(parser, source, "", entries);
             if (parser.nextToken() != null) {
                 throw new BadInput(where(source, parser) + ": a second document; expected one");
@@ -89,10 +92,19 @@ public final class Yaml {
                     }
                     list.add(parser.getString());
                 }
-                entries.put(key, new Entry(list, where));
+                put(entries, key, new Entry(list, where));
             } else {
-                entries.put(key, new Entry(parser.getString() == null ? "null" : parser.getString(), where));
+                put(entries, key, new Entry(parser.getString() == null ? "null" : parser.getString(), where));
             }
+        }
+    }
+
+    /// `a: {b: 1}` and `a.b: 1` are one key: the parser, which sees two, does not find that duplicate.
+    private static void put(Map<String, Entry> entries, String key, Entry entry) {
+        Entry before = entries.putIfAbsent(key, entry);
+        if (before != null) {
+            throw new BadInput(entry.where() + ": key " + key + " is given twice, first at " + before.where()
+                    + "; remove one of them");
         }
     }
 
@@ -136,7 +148,7 @@ public final class Yaml {
             return "[" + String.join(", ", list.stream().map(Yaml::scalar).toList()) + "]";
         }
         String text = value.toString();
-        boolean plain = text.matches("[A-Za-z0-9_./+-][A-Za-z0-9_./+@ -]*") && text.equals(text.strip());
+        boolean plain = text.matches("-?[A-Za-z0-9_./+][A-Za-z0-9_./+@ -]*") && text.equals(text.strip());
         return plain ? text : dev.manners.files.Json.MAPPER.writeValueAsString(text);
     }
 }

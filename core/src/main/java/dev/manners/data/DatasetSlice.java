@@ -1,6 +1,7 @@
 package dev.manners.data;
 
 import dev.manners.BadInput;
+import dev.manners.config.Options;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.regex.Matcher;
@@ -21,18 +22,19 @@ public record DatasetSlice(
     /// Rows `from` (inclusive) to `to` (exclusive).
     public record Range(int from, int to) {}
 
-    /// Reads `FILE` or `FILE[from:to]`. A file whose name ends in brackets is taken as it is if it exists.
+    /// Reads `FILE` or `FILE[from:to]`. A file whose name ends in brackets is taken as it is if it exists;
+    /// `~/` is the home folder, as for every path among the options.
     public static DatasetSlice parse(String text) {
         Matcher slice = SLICE.matcher(text);
-        if (!slice.matches() || Files.exists(Path.of(text))) {
-            if (text.endsWith("]") && !Files.exists(Path.of(text))) {
+        if (!slice.matches() || Files.exists(Options.path(text))) {
+            if (text.endsWith("]") && !Files.exists(Options.path(text))) {
                 throw new BadInput(text
                         + ": no such file, and not FILE[from:to] either; a slice looks like FILE[:1000], FILE[-100:],"
                         + " FILE[10:20] or FILE[:90%]");
             }
-            return new DatasetSlice(Path.of(text), null, null);
+            return new DatasetSlice(Options.path(text), null, null);
         }
-        return new DatasetSlice(Path.of(slice.group(1)), slice.group(2), slice.group(3));
+        return new DatasetSlice(Options.path(slice.group(1)), slice.group(2), slice.group(3));
     }
 
     /// The rows this selects out of `rows`.

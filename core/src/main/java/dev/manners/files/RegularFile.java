@@ -56,7 +56,7 @@ public final class RegularFile {
     }
 
     /// Why, without repeating the path.
-    static String reason(IOException e) {
+    public static String reason(IOException e) {
         return switch (e) {
             case NoSuchFileException gone -> "no such file or folder: " + gone.getFile();
             case AccessDeniedException denied -> "permission denied: " + denied.getFile();

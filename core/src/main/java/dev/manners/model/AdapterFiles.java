@@ -139,6 +139,15 @@ public final class AdapterFiles {
                     .toList();
             expected.stream().filter(e -> !found.contains(e)).forEach(e -> problems.add("missing or misshapen: " + e));
             found.stream().filter(f -> !expected.contains(f)).forEach(f -> problems.add("unexpected: " + f));
+            for (String name : stored.names()) {
+                try (Scope scope = Scope.open()) {
+                    Tensor value = ModelDirectory.tensor(stored, name);
+                    if (value.nonFinite() > 0) {
+                        problems.add("tensor " + name + ": " + value.nonFinite() + " of " + value.numel()
+                                + " values are NaN or infinite");
+                    }
+                }
+            }
             if (!problems.isEmpty()) {
                 throw BadInput.all(file.toString(), problems);
             }

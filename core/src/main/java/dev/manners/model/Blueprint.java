@@ -7,6 +7,8 @@ import dev.manners.model.Family.Names;
 import dev.manners.tensor.DType;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -15,6 +17,8 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// From config.json to a decoder: which tensors there must be, and how they are put together.
 record Blueprint(ObjectNode json, Family family, DecoderConfig config, Biases biases) {
+
+    private static final int MOST_LAYERS = 10_000;
 
     /// What a fresh tensor starts as.
     enum Start {
@@ -35,6 +39,10 @@ record Blueprint(ObjectNode json, Family family, DecoderConfig config, Biases bi
         ConfigJson reader = new ConfigJson(json, source);
         DecoderConfig config = family.config(reader);
         Biases biases = family.biases(reader);
+        // The list of all tensors is made before anything is compared with it.
+        reader.require(
+                config.layers() <= MOST_LAYERS,
+                "num_hidden_layers or n_layer is " + config.layers() + ", expected at most " + MOST_LAYERS);
         reader.finish();
         return new Blueprint(json, family, config, biases);
     }
@@ -81,6 +89,26 @@ record Blueprint(ObjectNode json, Family family, DecoderConfig config, Biases bi
     /// Whether a stored tensor is a buffer that some versions of transformers wrote and nobody needs.
     boolean ignores(String name) {
         return names().ignored().stream().anyMatch(end -> name.endsWith("." + end));
+    }
+
+    /// Why adapters of this rank make no sense on this model: a product of rank r is no smaller than the
+    /// matrix it changes if the matrix has no more than r rows or columns. One line for each shape.
+    List<String> rankProblems(Lora lora) {
+        Map<String, String> byShape = new LinkedHashMap<>();
+        for (Spec spec : specs()) {
+            String module = spec.name().replaceFirst("\\.weight$", "");
+            boolean layer = spec.shape().length == 2
+                    && !spec.name().equals(embeddingName())
+                    && !spec.name().equals(headName())
+                    && !module.equals(names().positions());
+            if (layer && lora.targets(module) && lora.loraR() > Math.min(spec.shape()[0], spec.shape()[1])) {
+                byShape.putIfAbsent(Arrays.toString(spec.shape()), module);
+            }
+        }
+        return byShape.entrySet().stream()
+                .map(e -> "lora_r is " + lora.loraR() + ", more than a dimension of " + e.getValue() + " " + e.getKey()
+                        + ": give a smaller rank, or leave such layers out of lora_target_modules")
+                .toList();
     }
 
     /// Name of the output layer's weight, which a tied model may store beside the embedding.

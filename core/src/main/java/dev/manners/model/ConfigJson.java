@@ -2,7 +2,9 @@ package dev.manners.model;
 
 import dev.manners.BadInput;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -13,6 +15,8 @@ final class ConfigJson {
     private final ObjectNode json;
     private final String source;
     private final List<String> problems = new ArrayList<>();
+    /// Keys that are missing or unusable, so that some other value stands in.
+    private final Set<String> standIns = new HashSet<>();
 
     ConfigJson(ObjectNode json, String source) {
         this.json = json;
@@ -35,6 +39,7 @@ final class ConfigJson {
         JsonNode node = json.get(key);
         if (node == null || node.isNull()) {
             problems.add("key " + key + " is missing");
+            standIns.add(key);
             return 1;
         }
         return integer(key, node, 1);
@@ -48,6 +53,7 @@ final class ConfigJson {
     private int integer(String key, JsonNode node, int otherwise) {
         if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < 1) {
             problems.add(key + " is " + node + ", expected a whole number from 1 to " + Integer.MAX_VALUE);
+            standIns.add(key);
             return otherwise;
         }
         return node.intValue();
@@ -93,6 +99,13 @@ final class ConfigJson {
 
     void require(boolean holds, String problem) {
         if (!holds) {
+            problems.add(problem);
+        }
+    }
+
+    /// As [#require], for what is worked out from keys: silent where one of them was not there to work with.
+    void fits(boolean holds, String problem, String... from) {
+        if (!holds && standIns.stream().noneMatch(List.of(from)::contains)) {
             problems.add(problem);
         }
     }

@@ -1,5 +1,6 @@
 package dev.manners.model;
 
+import dev.manners.BadInput;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Philox;
@@ -246,7 +247,13 @@ public final class Decoder implements AutoCloseable {
 
     /// Attaches fresh adapters and freezes everything else. A is uniform as PEFT's (Kaiming, a = √5), B is zero, so
     /// that the model computes what it did.
+    ///
+    /// @throws BadInput if the rank is more than a dimension of a layer that gets one
     public void attach(Lora lora, long seed) {
+        List<String> problems = blueprint.rankProblems(lora);
+        if (!problems.isEmpty()) {
+            throw BadInput.all("adapters", problems);
+        }
         int[] number = {0};
         AdapterFiles.attach(this, lora, (name, shape) -> {
             number[0]++;

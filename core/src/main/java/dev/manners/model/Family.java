@@ -51,7 +51,7 @@ enum Family {
         DecoderConfig config(ConfigJson c) {
             int hidden = c.requiredInt("n_embd");
             int heads = c.requiredInt("n_head");
-            c.require(hidden % heads == 0, "n_head " + heads + " does not divide n_embd " + hidden);
+            c.fits(hidden % heads == 0, "n_head " + heads + " does not divide n_embd " + hidden, "n_head", "n_embd");
             c.require(c.flag("scale_attn_weights", true), "scale_attn_weights false is not supported");
             c.require(
                     !c.flag("scale_attn_by_inverse_layer_idx", false),
@@ -84,7 +84,11 @@ enum Family {
         DecoderConfig config(ConfigJson c) {
             int hidden = c.requiredInt("hidden_size");
             int heads = c.requiredInt("num_attention_heads");
-            c.require(hidden % heads == 0, "num_attention_heads " + heads + " does not divide hidden_size " + hidden);
+            c.fits(
+                    hidden % heads == 0,
+                    "num_attention_heads " + heads + " does not divide hidden_size " + hidden,
+                    "num_attention_heads",
+                    "hidden_size");
             int headDim = hidden / heads;
             return new DecoderConfig(
                     "gpt_neox",
@@ -155,13 +159,17 @@ enum Family {
         int heads = c.requiredInt("num_attention_heads");
         int keyValueHeads = c.integer("num_key_value_heads", heads);
         int headDim = c.integer("head_dim", queryKeyNorm ? 128 : Math.max(1, hidden / heads));
-        c.require(
+        c.fits(
                 heads % keyValueHeads == 0,
-                "num_key_value_heads " + keyValueHeads + " does not divide num_attention_heads " + heads);
-        c.require(
+                "num_key_value_heads " + keyValueHeads + " does not divide num_attention_heads " + heads,
+                "num_key_value_heads",
+                "num_attention_heads");
+        c.fits(
                 hidden % heads == 0 || c.integer("head_dim", 1) > 1,
-                "num_attention_heads " + heads + " does not divide hidden_size " + hidden
-                        + " and there is no head_dim");
+                "num_attention_heads " + heads + " does not divide hidden_size " + hidden + " and there is no head_dim",
+                "num_attention_heads",
+                "hidden_size",
+                "head_dim");
         return new DecoderConfig(
                 c.text("model_type", "llama"),
                 c.requiredInt("vocab_size"),
@@ -224,9 +232,12 @@ enum Family {
             }
         }
         int rotated = (int) (headDim * partial);
-        c.require(
+        c.fits(
                 rotated >= 1 && rotated + rotated % 2 <= headDim,
-                "partial_rotary_factor " + partial + " of head_dim " + headDim + " leaves no pairs to rotate");
+                "partial_rotary_factor " + partial + " of head_dim " + headDim + " leaves no pairs to rotate",
+                "hidden_size",
+                "num_attention_heads",
+                "head_dim");
         return new Rotary(theta, Math.max(1, rotated), llama3);
     }
 

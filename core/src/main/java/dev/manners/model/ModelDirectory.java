@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /// Model directories in Hugging Face's layout: config.json, generation_config.json, safetensors.
@@ -22,15 +23,42 @@ public final class ModelDirectory {
 
     private ModelDirectory() {}
 
+    /// What is wrong with a directory at the first look, weights unread: for a command to report together
+    /// with what is wrong with its other options.
+    ///
+    /// @param lora adapters that shall be attached, or null
+    public static List<String> problems(Path directory, @Nullable Lora lora) {
+        if (!Files.isDirectory(directory)) {
+            return List.of(notOne(directory));
+        }
+        if (Files.exists(directory.resolve("adapter_config.json")) && !Files.exists(directory.resolve("config.json"))) {
+            return List.of(directory + ": this is an adapter, not a model; give its base model with --model and the"
+                    + " adapter with --adapter " + directory);
+        }
+        try {
+            Blueprint blueprint = Blueprint.read(directory.resolve("config.json"));
+            return lora == null ? List.of() : blueprint.rankProblems(lora);
+        } catch (BadInput e) {
+            return e.problems().size() > 1
+                    ? e.problems().stream()
+                            .map(p -> directory.resolve("config.json") + ": " + p)
+                            .toList()
+                    : List.of(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static String notOne(Path directory) {
+        return directory + ": not a model directory; expected a folder with config.json, tokenizer.json and"
+                + " model.safetensors";
+    }
+
     /// Loads a decoder. Everything is checked before anything is allocated; all that does not fit is listed at once.
     ///
     /// @param dtype of the computation; master weights are F32
     /// @param allowNonfinite load weights with NaN or infinities all the same
     public static Decoder load(Path directory, DType dtype, boolean allowNonfinite) {
         if (!Files.isDirectory(directory)) {
-            throw new BadInput(
-                    directory + ": not a model directory; expected a folder with config.json, tokenizer.json and"
-                            + " model.safetensors");
+            throw new BadInput(notOne(directory));
         }
         Blueprint blueprint = Blueprint.read(directory.resolve("config.json"));
         try (Safetensors stored = Safetensors.open(directory)) {

@@ -1,8 +1,12 @@
 package dev.manners.run;
 
+import dev.manners.BadInput;
+import dev.manners.data.DatasetSlice;
 import dev.manners.data.TokenReport;
 import dev.manners.files.Printable;
+import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
+import dev.manners.model.ModelDirectory;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.SftConfig;
@@ -10,6 +14,7 @@ import dev.manners.train.SftTrainer;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -36,6 +41,7 @@ public record FineTuning(
     /// @return whether it came to its end; false if it was interrupted
     public boolean run(Interrupts interrupts) {
         Instant began = Instant.now();
+        refuseAtOnce();
         try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
                 LoadedModel policy = LoadedModel.open(model, null, Stage.dtype(config), allowNonfinite)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
@@ -44,9 +50,10 @@ public record FineTuning(
                 policy.decoder().attach(lora, config.seed());
             }
             Path cache = run.path().resolve(".tokenised");
-            try (Stage.Data train = Stage.Data.open(dataset, policy, config, skipBad, cache);
-                    Stage.Data heldOut =
-                            evalDataset == null ? null : Stage.Data.open(evalDataset, policy, config, skipBad, cache)) {
+            try (Stage.Data train = Stage.Data.open(dataset, policy, config, skipBad, cache, interrupts);
+                    Stage.Data heldOut = evalDataset == null
+                            ? null
+                            : Stage.Data.open(evalDataset, policy, config, skipBad, cache, interrupts)) {
                 out.println(Printable.escape(train.rows().describe()));
                 out.println(Printable.escape(TokenReport.of(train.rows()).text()));
                 if (train.rows().rejected() > 0) {
@@ -56,6 +63,24 @@ public record FineTuning(
                 }
                 return train(run, policy, train, heldOut, interrupts, began);
             }
+        } catch (Interrupts.Stopped e) {
+            out.println("Interrupted while the rows were tokenised. The same command starts again.");
+            return false;
+        }
+    }
+
+    /// What can be seen to be wrong before anything is read or written, all in one message.
+    private void refuseAtOnce() {
+        List<String> problems = new ArrayList<>(ModelDirectory.problems(model, lora));
+        for (String source : evalDataset == null ? List.of(dataset) : List.of(dataset, evalDataset)) {
+            try {
+                RegularFile.require(DatasetSlice.parse(source).file());
+            } catch (BadInput e) {
+                problems.addAll(e.problems());
+            }
+        }
+        if (!problems.isEmpty()) {
+            throw BadInput.all("inputs", problems);
         }
     }
 

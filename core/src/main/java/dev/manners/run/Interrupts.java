@@ -1,6 +1,7 @@
 package dev.manners.run;
 
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -21,16 +22,22 @@ public final class Interrupts implements AutoCloseable {
 
     private final AtomicInteger signal = new AtomicInteger();
     private final CountDownLatch ended = new CountDownLatch(1);
+    private final Map<String, Object> before = new HashMap<>();
 
     /// Installs the handlers.
     public static Interrupts install() {
         Interrupts interrupts = new Interrupts();
         // A system without one of them, or a JVM that keeps it for itself, ends the process as usual.
-        NUMBERS.forEach((name, number) -> Signals.register(name, () -> interrupts.heard(name, number)));
+        NUMBERS.forEach((name, number) -> {
+            Object handler = Signals.register(name, () -> interrupts.heard(name, number));
+            if (handler != null) {
+                interrupts.before.put(name, handler);
+            }
+        });
         return interrupts;
     }
 
-    private void heard(String name, int number) {
+    void heard(String name, int number) {
         if (!signal.compareAndSet(0, number)) {
             Runtime.getRuntime().halt(128 + number);
         }
@@ -48,6 +55,18 @@ public final class Interrupts implements AutoCloseable {
         });
     }
 
+    /// Thrown where there is nothing to save and nobody to return to: amid the tokenising of rows.
+    static final class Stopped extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /// @throws Stopped if the run was asked to end
+    void stopIfRequested() {
+        if (requested()) {
+            throw new Stopped();
+        }
+    }
+
     /// Whether the run was asked to end.
     public boolean requested() {
         return signal.get() != 0;
@@ -58,8 +77,11 @@ public final class Interrupts implements AutoCloseable {
         return signal.get() == 0 ? 0 : 128 + signal.get();
     }
 
+    /// Signals do again what they did before.
     @Override
     public void close() {
         ended.countDown();
+        before.forEach(Signals::unregister);
+        before.clear();
     }
 }

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -35,9 +36,9 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
     ///
     /// @param adapter PEFT directory to attach, or null
     public static LoadedModel open(Path directory, @Nullable Path adapter, DType dtype, boolean allowNonfinite) {
-        if (Files.exists(directory.resolve("adapter_config.json")) && !Files.exists(directory.resolve("config.json"))) {
-            throw new BadInput(directory + ": this is an adapter, not a model; give its base model with --model and the"
-                    + " adapter with --adapter " + directory);
+        List<String> problems = ModelDirectory.problems(directory, null);
+        if (!problems.isEmpty()) {
+            throw BadInput.all("model", problems);
         }
         Tokenizer tokenizer = Tokenizer.load(directory);
         Decoder decoder = ModelDirectory.load(directory, dtype, allowNonfinite);

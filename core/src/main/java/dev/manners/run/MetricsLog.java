@@ -35,7 +35,7 @@ public final class MetricsLog implements Tracker {
         } catch (IOException e) {
             throw new UncheckedCannotWrite(folder, e);
         }
-        for (String file : List.of("metrics.jsonl", "samples.jsonl", "events.jsonl")) {
+        for (String file : List.of("metrics.jsonl", "samples.jsonl", "events.jsonl", "timings.jsonl")) {
             repair(folder.resolve(file));
         }
     }

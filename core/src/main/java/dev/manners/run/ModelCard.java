@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.config.Yaml;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -17,17 +18,22 @@ public final class ModelCard {
         front.put("library_name", "transformers");
         front.put("pipeline_tag", "text-generation");
         if (base != null) {
-            front.put("base_model", base);
+            front.put("base_model", plain(base));
             front.put("base_model_relation", relation);
         }
         if (licence != null) {
-            front.put("license", licence);
+            front.put("license", plain(licence));
         }
         front.put("tags", "[manners]");
         body.append("# ").append(title).append("\n\n");
         if (licence == null && base != null) {
             body.append("The licence of the base model is not recorded: look it up before you share this.\n\n");
         }
+    }
+
+    /// A folder may be called `a: b` or `#1`, which YAML would read as something else.
+    private static String plain(String text) {
+        return Yaml.write(Map.of("k", text)).substring("k: ".length()).stripTrailing();
     }
 
     public ModelCard paragraph(String text) {

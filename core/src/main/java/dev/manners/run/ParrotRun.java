@@ -110,6 +110,9 @@ public final class ParrotRun {
                     "%nDone in %d:%02d. Everything is in %s%nTalk to it: ./manners chat --model %s%n",
                     took.toMinutes(), took.toSecondsPart(), outputDir, outputDir.resolve("sft"));
             return true;
+        } catch (Interrupts.Stopped e) {
+            out.println("Interrupted while the rows were tokenised. The same command goes on from there.");
+            return false;
         }
     }
 
@@ -147,7 +150,7 @@ public final class ParrotRun {
         Map<String, String> inputs = pretrain ? Map.of() : LoadedModel.hashes(base);
         Path cache = run.path().resolve(".tokenised");
         try (LoadedModel policy = pretrain ? initial(world, dtype) : LoadedModel.open(base, null, dtype, false);
-                Stage.Data train = Stage.Data.open(rows.toString(), policy, config, false, cache)) {
+                Stage.Data train = Stage.Data.open(rows.toString(), policy, config, false, cache, interrupts)) {
             out.printf(
                     "%n%s: %,d parameters, %,d tokens in %,d sequences, %s%n",
                     name,
@@ -166,10 +169,12 @@ public final class ParrotRun {
                 out.println(FineTuning.interrupted(outcome));
                 return null;
             }
-            policy.save(target, DType.F32, card(name, config, outcome, asked), Map.of("stage", name));
+            // Before the model is saved: a run that ends in between comes by here again and writes the same line, but
+            // one that found the model there already would not.
             MetricsLog log = new MetricsLog(run.path(), name + "_held_out");
             log.event("started", Map.of());
             log.metrics(outcome.steps(), asked.metrics());
+            policy.save(target, DType.F32, card(name, config, outcome, asked), Map.of("stage", name));
             return asked;
         }
     }

@@ -5,6 +5,7 @@ import dev.manners.config.Yaml;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.DirectoryLock;
 import dev.manners.files.Json;
+import dev.manners.files.RegularFile;
 import dev.manners.files.Sha256;
 import dev.manners.tensor.LibTorch;
 import java.io.IOException;
@@ -41,16 +42,18 @@ public final class RunDirectory implements AutoCloseable {
     public static RunDirectory open(Path path, Map<String, Object> config, List<Path> inputs) {
         Path target = path.toAbsolutePath().normalize();
         for (Path input : inputs) {
-            Path from = input.toAbsolutePath().normalize();
-            if (target.startsWith(from)) {
+            if (real(target).startsWith(real(input.toAbsolutePath().normalize()))) {
                 throw new BadInput("--output-dir " + path + " lies inside the input " + input
                         + ": a run never writes into what it reads; choose another folder");
             }
         }
+        if (Files.exists(target) && !Files.isDirectory(target)) {
+            throw new BadInput("--output-dir " + path + " is a file; a run needs a folder, choose another name");
+        }
         try {
             Files.createDirectories(target);
         } catch (IOException e) {
-            throw new BadInput("--output-dir " + path + " cannot be made: " + e.getMessage(), e);
+            throw new BadInput("--output-dir " + path + " cannot be made: " + RegularFile.reason(e), e);
         }
         if (!Files.isWritable(target)) {
             throw new BadInput("--output-dir " + path + " is not writable; choose another folder");
@@ -68,6 +71,20 @@ public final class RunDirectory implements AutoCloseable {
         }
     }
 
+    /// Where a path leads, through links; what of it does not exist yet stays as it is written.
+    private static Path real(Path absolute) {
+        for (Path at = absolute; at != null; at = at.getParent()) {
+            if (Files.exists(at)) {
+                try {
+                    return at.toRealPath().resolve(at.relativize(absolute)).normalize();
+                } catch (IOException e) {
+                    return absolute;
+                }
+            }
+        }
+        return absolute;
+    }
+
     private static void claim(Path target, Map<String, Object> config) {
         Path file = target.resolve("config.yaml");
         String resolved = Yaml.write(config);
@@ -76,7 +93,9 @@ public final class RunDirectory implements AutoCloseable {
                     .filter(name -> !name.startsWith("."))
                     .sorted()
                     .toList();
-            if (names.isEmpty()) {
+            // A run that wrote down its options and no more is none yet: it was refused, and its options were the
+            // reason.
+            if (names.isEmpty() || names.equals(List.of("config.yaml"))) {
                 AtomicFile.write(file, resolved);
                 return;
             }
@@ -165,7 +184,7 @@ public final class RunDirectory implements AutoCloseable {
         }
         run.put("outputs", hashes);
         Map<String, Object> occasion = new LinkedHashMap<>();
-        occasion.put("command", command.stream().map(RunDirectory::redact).toList());
+        occasion.put("command", redact(command));
         occasion.put("began", began.toString());
         occasion.put("ended", java.time.Instant.now().toString());
         occasion.put("manners", version());
@@ -187,10 +206,21 @@ public final class RunDirectory implements AutoCloseable {
         return version == null ? "development" : version;
     }
 
-    /// Tokens and passwords do not go into records.
+    private static final String SECRET = "(?i)(?:token|secret|password|passwd|api[_-]?key)";
+
+    /// Tokens and passwords do not go into records: `--hub-token=X`, and `--hub-token` with X as the next
+    /// word.
+    private static List<String> redact(List<String> words) {
+        List<String> redacted = new ArrayList<>();
+        for (String word : words) {
+            boolean value = !redacted.isEmpty() && redacted.getLast().matches("-\\S*" + SECRET);
+            redacted.add(value ? "***" : redact(word));
+        }
+        return redacted;
+    }
+
     static String redact(String text) {
-        return text.replaceAll("(?i)((token|secret|password|api_?key)\\S*[=: ])\\S+", "$1***")
-                .replaceAll("hf_[A-Za-z0-9]{8,}", "hf_***");
+        return text.replaceAll("(" + SECRET + "\\s*[=:]\\s*)\\S+", "$1***").replaceAll("hf_[A-Za-z0-9]{8,}", "hf_***");
     }
 
     @Override

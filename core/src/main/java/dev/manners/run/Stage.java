@@ -119,12 +119,23 @@ record Stage(
     record Data(DatasetFile file, Tokenised rows) implements AutoCloseable {
 
         /// @param cache folder for tokens; a file there is named by the hash of data, tokenizer, template and options
-        static Data open(String source, LoadedModel policy, SftConfig config, boolean skipBad, Path cache) {
+        ///
+        /// @throws Interrupts.Stopped if the run is asked to end before all rows are tokenised
+        static Data open(
+                String source,
+                LoadedModel policy,
+                SftConfig config,
+                boolean skipBad,
+                Path cache,
+                Interrupts interrupts) {
             DatasetFile file = DatasetFile.open(source);
             boolean opened = false;
             try {
                 ModelEncoder encoder = new ModelEncoder(policy.tokenizer());
-                Data data = new Data(file, Tokenised.of(file, encoder, config.tokenisation(skipBad), cache, n -> {}));
+                Data data = new Data(
+                        file,
+                        Tokenised.of(
+                                file, encoder, config.tokenisation(skipBad), cache, n -> interrupts.stopIfRequested()));
                 opened = true;
                 return data;
             } finally {
