@@ -3,7 +3,7 @@ package dev.manners.cli;
 import dev.manners.BadInput;
 import dev.manners.config.Options;
 import dev.manners.run.RunDirectory;
-import dev.manners.train.NonFinite;
+import dev.manners.NonFinite;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
@@ -60,7 +60,7 @@ public final class Main {
             trace(e, debug, err);
             return 2;
         } catch (NonFinite e) {
-            err.println("manners: training stopped: " + e.getMessage());
+            err.println("manners: stopped: " + e.getMessage());
             trace(e, debug, err);
             return 1;
         } catch (OutOfMemoryError e) {
@@ -139,7 +139,9 @@ public final class Main {
                     .reduce((a, b) -> a + "\n" + b)
                     .orElse(message);
         }
-        return message + "\nmanners " + e.getCommandLine().getCommandName() + " --help lists what there is.";
+        String name = e.getCommandLine().getCommandName();
+        return message + "\n" + (name.equals("manners") ? name : "manners " + name)
+                + " --help lists what there is.";
     }
 
     private static CommandSpec spec(Command command) {
@@ -182,7 +184,8 @@ public final class Main {
         String scored = "--" + doc.key();
         String text = doc.text()
                 + (doc.range().isEmpty() ? "" : " (" + doc.range() + ")")
-                + (doc.byDefault().isEmpty() ? "" : " [" + doc.byDefault() + "]");
+                + (doc.type().contains(" | ") ? " (" + doc.type() + ")" : "")
+                + (doc.byDefault().isEmpty() || doc.byDefault().equals("[]") ? "" : " [" + doc.byDefault() + "]");
         OptionSpec.Builder builder =
                 dashed.equals(scored) ? OptionSpec.builder(dashed) : OptionSpec.builder(dashed, scored);
         builder.description(text.replace("%", "%%")).paramLabel(doc.type().equals("path") ? "PATH" : "VALUE");

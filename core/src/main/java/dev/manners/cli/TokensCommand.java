@@ -8,6 +8,7 @@ import dev.manners.data.TokenReport;
 import dev.manners.data.TokenView;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
+import dev.manners.files.Printable;
 import dev.manners.run.LoadedModel;
 import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
@@ -78,16 +79,14 @@ final class TokensCommand implements Command {
                         config.tokenisation(options.skipBad()),
                         cache.path(),
                         n -> {})) {
-            call.out().println(TokenView.printable(rows.describe()));
+            call.out().println(Printable.escape(rows.describe()));
             TokenView view = new TokenView(new ModelEncoder(tokenizer), options.colour(), options.borders());
             for (int i = 0; i < Math.min(options.rows(), rows.packing().size()); i++) {
                 Packed sequence = rows.packing().read(rows, i);
                 call.out().println(view.show(sequence));
             }
-            TokenReport report = TokenReport.of(rows);
-            call.out().println(TokenView.printable(report.text()));
-            report.warnings().forEach(w -> call.out().println("warning: " + TokenView.printable(w)));
-            formatWarnings(options.model(), tokenizer).forEach(w -> call.out().println("warning: " + w));
+            call.out().print(Printable.escape(TokenReport.of(rows).text()));
+            formatWarnings(options.model(), tokenizer).forEach(w -> call.out().println("! " + Printable.escape(w)));
             return 0;
         }
     }

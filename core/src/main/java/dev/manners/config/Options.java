@@ -121,10 +121,10 @@ public final class Options {
     public List<Record> bind(List<Class<? extends Record>> types) {
         List<String> problems = new ArrayList<>();
         TreeSet<String> known = new TreeSet<>();
-        types.forEach(type -> describe(type).forEach(doc -> known.add(doc.key())));
+        types.forEach(type -> describe(type).forEach(doc -> known.add(prefix + doc.key())));
         values.forEach((key, value) -> {
-            if (!known.contains(key)) {
-                problems.add(value.where() + ": unknown option " + prefix + key + nearest(key, known));
+            if (!known.contains(prefix + key)) {
+                problems.add(value.where() + ": unknown option " + prefix + key + nearest(prefix + key, known));
             }
         });
         List<Record> bound = new ArrayList<>();

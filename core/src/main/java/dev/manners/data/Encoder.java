@@ -35,6 +35,11 @@ public interface Encoder {
     /// What a token reads as.
     String show(int id);
 
+    /// Whether conversations can be encoded; if not, [#chat] says why.
+    default boolean hasChat() {
+        return true;
+    }
+
     /// Changes whenever an id that this gives could change: a hash over tokenizer and template.
     String fingerprint();
 }

@@ -43,12 +43,17 @@ public final class ModelEncoder implements Encoder {
     @Override
     public Chat chat(ArrayNode messages, @Nullable JsonNode tools, boolean addGenerationPrompt) {
         if (format == null) {
-            throw new BadInput("the dataset holds conversations and the model has no chat template"
+            throw new BadInput("rows are conversations and the model has no chat template"
                     + " (chat_template.jinja, or chat_template in tokenizer_config.json); put one into the model directory,"
                     + " or give text or prompt and completion as plain text");
         }
         Tokenizer.Tokens tokens = format.encode(messages, tools, addGenerationPrompt);
         return new Chat(tokens.ids(), tokens.assistant());
+    }
+
+    @Override
+    public boolean hasChat() {
+        return format != null;
     }
 
     @Override

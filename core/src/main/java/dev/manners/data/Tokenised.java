@@ -49,6 +49,11 @@ public final class Tokenised implements AutoCloseable {
     public static Tokenised of(
             DatasetFile source, Encoder encoder, Tokenisation options, Path folder, IntConsumer progress) {
         RowKind kind = RowKind.detect(source, options.textField());
+        if (kind.conversational() && !encoder.hasChat()) {
+            throw new BadInput(source.path() + ": the rows are conversations and the model has no chat template"
+                    + " (chat_template.jinja, or chat_template in tokenizer_config.json). Put one into the model"
+                    + " directory, or give text, or prompt and completion as plain text.");
+        }
         RowEncoder rows = new RowEncoder(kind, encoder, options);
         Path cache = folder.resolve(key(source, kind, encoder, options) + ".tokens");
         try {

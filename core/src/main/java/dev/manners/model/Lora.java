@@ -1,6 +1,7 @@
 package dev.manners.model;
 
 import dev.manners.config.Key;
+import java.util.Arrays;
 import java.util.List;
 
 /// Options of low-rank adapters, named as in PEFT and TRL's `ModelConfig`.
@@ -27,6 +28,14 @@ public record Lora(
                 value = "Modules that get an adapter, by the end of their names; all-linear for every linear layer",
                 byDefault = "[all-linear]")
         List<String> loraTargetModules) {
+
+    public Lora {
+        // A flag may name several: q_proj,v_proj.
+        loraTargetModules = loraTargetModules.stream()
+                .flatMap(names -> Arrays.stream(names.split(",", -1)))
+                .map(String::strip)
+                .toList();
+    }
 
     /// alpha / r, or alpha / √r.
     double scaling() {

@@ -1,6 +1,7 @@
 package dev.manners.rollout;
 
 import dev.manners.BadInput;
+import dev.manners.NonFinite;
 import dev.manners.model.Attend;
 import dev.manners.model.Decoder;
 import dev.manners.model.Dropout;
@@ -200,8 +201,8 @@ public final class Engine {
         }
         Tensor finite = logits.sum();
         if (!Double.isFinite(finite.item()) && logits.nonFinite() > 0) {
-            throw new IllegalStateException("logits are NaN or infinite while sampling: the weights are damaged, or"
-                    + " training has diverged");
+            throw new NonFinite(
+                    "logits", "NaN or infinite while sampling: the weights are damaged, or training has diverged");
         }
         return chooser.choose(
                 logits,

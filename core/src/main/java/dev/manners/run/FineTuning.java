@@ -114,9 +114,9 @@ public record FineTuning(
         run.finish(command, sources, List.of("model", "metrics.jsonl", "samples.jsonl", "config.yaml"), results, began);
         out.printf(
                 Locale.ROOT,
-                "Done: %d updates, mean training loss %.4f%s. The model is in %s%n",
+                "Done: %d updates%s%s. The model is in %s%n",
                 outcome.steps(),
-                outcome.trainLoss(),
+                outcome.steps() == 0 ? "" : String.format(Locale.ROOT, ", mean training loss %.4f", outcome.trainLoss()),
                 outcome.evalLoss() == null
                         ? ""
                         : String.format(Locale.ROOT, ", held-out loss %.4f", outcome.evalLoss()),
@@ -158,7 +158,9 @@ public record FineTuning(
 
     private static Map<String, Object> results(SftTrainer.Outcome outcome) {
         Map<String, Object> results = new LinkedHashMap<>();
-        results.put("mean training loss", outcome.trainLoss());
+        if (outcome.steps() > 0) {
+            results.put("mean training loss", outcome.trainLoss());
+        }
         if (outcome.evalLoss() != null) {
             results.put("loss on held-out rows", outcome.evalLoss());
         }

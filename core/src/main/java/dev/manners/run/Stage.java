@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.NonFinite;
 import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.Example;
@@ -109,9 +110,14 @@ record Stage(
         List<int[]> fitting = prompts.stream()
                 .filter(ids -> ids.length > 0 && ids.length <= room)
                 .toList();
-        for (Completion c : policy.engine(SHOWN).generate(fitting, Sampling.greedy(SHOWN_TOKENS))) {
-            String prompt = policy.tokenizer().decode(fitting.get(c.prompt()), false);
-            tracker.sample(step, prompt, c.text(), Map.of());
+        try {
+            for (Completion c : policy.engine(SHOWN).generate(fitting, Sampling.greedy(SHOWN_TOKENS))) {
+                String prompt = policy.tokenizer().decode(fitting.get(c.prompt()), false);
+                tracker.sample(step, prompt, c.text(), Map.of());
+            }
+        } catch (NonFinite e) {
+            tracker.event("non_finite", Map.of("where", e.where(), "step", step));
+            throw e;
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import dev.manners.NonFinite;
 import dev.manners.BadInput;
 import dev.manners.files.AtomicDirectory;
 import dev.manners.files.AtomicFile;

@@ -110,6 +110,9 @@ public record SftConfig(
         if (packing && maxLength == 0) {
             problems.add("packing is true and max_length is 0: packing needs a length to fill");
         }
+        if (packing && packingStrategy == Packing.Strategy.NONE) {
+            problems.add("packing is true and packing_strategy is none: choose how to pack, or set packing to false");
+        }
         if (maxLength == 1) {
             problems.add("max_length is 1: a sequence needs at least 2 tokens, one to see and one to predict");
         }

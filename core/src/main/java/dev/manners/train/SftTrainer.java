@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import dev.manners.NonFinite;
 import dev.manners.data.Packed;
 import dev.manners.data.Sampler;
 import dev.manners.files.Json;
@@ -54,7 +55,7 @@ public final class SftTrainer {
     /// @param heldOut evaluated every `eval_steps`, before and after; or null
     /// @param checkpoints folder of the run's checkpoints, or null for none
     /// @param fingerprint what must be the same for a run to be resumed (hashes of data, tokenizer, base model)
-    /// @param stop asked between micro-batches; true: finish the update, save, return
+    /// @param stop asked after each update and between batches of an evaluation; true: save, return
     /// @param watch called every `sample_steps`, before and after
     public SftTrainer(
             Decoder policy,

@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import dev.manners.NonFinite;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
