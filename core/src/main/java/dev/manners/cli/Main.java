@@ -1,9 +1,9 @@
 package dev.manners.cli;
 
 import dev.manners.BadInput;
+import dev.manners.NonFinite;
 import dev.manners.config.Options;
 import dev.manners.run.RunDirectory;
-import dev.manners.NonFinite;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
@@ -140,8 +140,7 @@ public final class Main {
                     .orElse(message);
         }
         String name = e.getCommandLine().getCommandName();
-        return message + "\n" + (name.equals("manners") ? name : "manners " + name)
-                + " --help lists what there is.";
+        return message + "\n" + (name.equals("manners") ? name : "manners " + name) + " --help lists what there is.";
     }
 
     private static CommandSpec spec(Command command) {

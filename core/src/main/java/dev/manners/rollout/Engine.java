@@ -54,6 +54,11 @@ public final class Engine {
 
     /// @param listener hears texts as they grow, or null
     public List<Completion> generate(List<int[]> prompts, Sampling sampling, @Nullable Listener listener) {
+        int empty = sampling.stop().indexOf("");
+        if (empty >= 0) {
+            throw new BadInput("stop string " + empty + " is empty: it would end every completion before its first"
+                    + " token; leave it out");
+        }
         int context = decoder.config().maxPositions();
         int capacity = 0;
         for (int i = 0; i < prompts.size(); i++) {
@@ -65,7 +70,7 @@ public final class Engine {
                 throw new BadInput("prompt " + i + " has " + length + " tokens; the model's context is " + context
                         + " and a completion needs at least one: shorten the prompt");
             }
-            capacity = Math.max(capacity, Math.min(context, length + sampling.maxNewTokens()));
+            capacity = Math.max(capacity, length + Math.min(context - length, sampling.maxNewTokens()));
         }
         Completion[] done = new Completion[prompts.size()];
         int places = Math.min(slots, prompts.size());

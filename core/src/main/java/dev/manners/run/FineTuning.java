@@ -116,7 +116,9 @@ public record FineTuning(
                 Locale.ROOT,
                 "Done: %d updates%s%s. The model is in %s%n",
                 outcome.steps(),
-                outcome.steps() == 0 ? "" : String.format(Locale.ROOT, ", mean training loss %.4f", outcome.trainLoss()),
+                outcome.steps() == 0
+                        ? ""
+                        : String.format(Locale.ROOT, ", mean training loss %.4f", outcome.trainLoss()),
                 outcome.evalLoss() == null
                         ? ""
                         : String.format(Locale.ROOT, ", held-out loss %.4f", outcome.evalLoss()),

@@ -18,6 +18,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -62,7 +63,20 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
             addIds(stops, decoder.configJson().path("eos_token_id"));
         }
         tokenizer.eosId().ifPresent(stops::add);
+        // Directories of base models often name the end of a document only, and their template ends turns otherwise.
+        turnEnd(tokenizer).ifPresent(stops::add);
         return new LoadedModel(decoder, tokenizer, generation, Set.copyOf(stops));
+    }
+
+    private static OptionalInt turnEnd(Tokenizer tokenizer) {
+        if (tokenizer.chatTemplateSource().isEmpty()) {
+            return OptionalInt.empty();
+        }
+        try {
+            return ChatFormat.of(tokenizer).turnEnd();
+        } catch (BadInput e) {
+            return OptionalInt.empty(); // A template that cannot be read is no reason to refuse plain text.
+        }
     }
 
     /// Adds the ids of an `eos_token_id`: one number or a list.

@@ -47,6 +47,11 @@ public final class BpeTrainer {
         if (vocabSize < least) {
             throw new IllegalArgumentException("vocabSize must be at least " + least + ", not " + vocabSize);
         }
+        if (new HashSet<>(specialTokens).size() < specialTokens.size()
+                || specialTokens.stream().anyMatch(token -> token.length() < 2)) {
+            throw new IllegalArgumentException(
+                    "special tokens must differ and have two characters or more: " + specialTokens);
+        }
         return new BpeTrainer().learn(texts, vocabSize, specialTokens);
     }
 
@@ -81,8 +86,12 @@ public final class BpeTrainer {
             if (now < 2) {
                 break;
             }
+            String text = spelling.get(best.pair.left) + spelling.get(best.pair.right);
+            if (specialTokens.contains(text)) {
+                continue; // Text that spells a special token stays in pieces.
+            }
             int made = spelling.size();
-            spelling.add(spelling.get(best.pair.left) + spelling.get(best.pair.right));
+            spelling.add(text);
             merges.add(best.pair);
             Set<Pair> touched = new HashSet<>();
             for (int word : List.copyOf(pairWords.getOrDefault(best.pair, Set.of()))) {

@@ -1,14 +1,17 @@
 package dev.manners.text;
 
 import dev.manners.BadInput;
+import dev.manners.files.Json;
 import java.time.Clock;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 
 /// How a model's conversations are written: a tokenizer and its chat template.
 public final class ChatFormat {
@@ -71,16 +74,48 @@ public final class ChatFormat {
         if (bos.isPresent() && ids.length > 1 && ids[0] == bos.getAsInt() && ids[1] == bos.getAsInt()) {
             warnings.add("the template begins with two BOS tokens");
         }
-        boolean stops = false;
-        for (int id : ids) {
-            stops |= stopIds.contains(id);
-        }
-        if (!stops) {
-            warnings.add("the template never writes a token that generation stops on ("
-                    + stopIds.stream().map(tokenizer::tokenText).toList()
-                    + "): a model trained on it will not know when to end. Set eos_token_id in generation_config.json to"
-                    + " the token that ends the assistant's turn.");
+        int[] closing = closing(exchange);
+        if (Arrays.stream(closing).noneMatch(stopIds::contains)) {
+            OptionalInt end = firstControl(closing);
+            String stops =
+                    stopIds.stream().sorted().map(tokenizer::tokenText).toList().toString();
+            warnings.add(
+                    end.isPresent()
+                            ? "the template ends the assistant's turn with " + tokenizer.tokenText(end.getAsInt())
+                                    + ", and generation stops on " + stops
+                                    + " only: a model trained on it would not end there. Add " + end.getAsInt()
+                                    + " to eos_token_id in generation_config.json."
+                            : "the template writes nothing behind the assistant's words that generation stops on ("
+                                    + stops + "): a model trained on it will not know when to end. Let the template"
+                                    + " write a token there, and set eos_token_id in generation_config.json to it.");
         }
         return warnings;
+    }
+
+    /// The control token that the template writes behind the assistant's words: what a trained model ends its turn
+    /// with. Empty if it writes none, or cannot render a plain exchange.
+    public OptionalInt turnEnd() {
+        ArrayNode exchange = Json.MAPPER.createArrayNode();
+        exchange.addObject().put("role", "user").put("content", "Hello");
+        exchange.addObject().put("role", "assistant").put("content", "Hello.");
+        try {
+            return firstControl(closing(exchange));
+        } catch (BadInput e) {
+            return OptionalInt.empty(); // Said where such a conversation is really to be written.
+        }
+    }
+
+    /// What stands behind the content of the last message.
+    private int[] closing(JsonNode exchange) {
+        ChatTemplate.Rendering rendering = render(exchange, null, false);
+        return tokenizer.encodeParsed(
+                rendering.text().substring(rendering.fromContent().length()));
+    }
+
+    private OptionalInt firstControl(int[] ids) {
+        return Arrays.stream(ids)
+                .filter(id -> tokenizer.controlIds().contains(id)
+                        && !tokenizer.tokenText(id).isBlank())
+                .findFirst();
     }
 }

@@ -5,16 +5,23 @@ import java.util.List;
 
 /// Decodes a growing sequence of tokens and gives out complete characters only.
 ///
-/// A token may hold a part of a character, and what a token reads as may depend on the one before it (a leading space).
-/// So a window of the last tokens is decoded with and without the newest, and the difference is given out once it does
-/// not end in a replacement character.
+/// A token may end within a character, or hold the end of one and the beginning of the next, and what a token reads as
+/// may depend on the one before it (a leading space). So a window of the last tokens is decoded, and what is new in it
+/// is given out, up to where it ends in replacement characters: whether those stand for bytes still to come or for the
+/// text's own is known when something else follows, or at the end.
 public final class StreamingDecoder {
+
+    private static final char REPLACEMENT = '\uFFFD';
 
     private final Tokenizer tokenizer;
     private final boolean skipSpecial;
     private final List<Integer> ids = new ArrayList<>();
+    /// The window begins one stretch of complete characters before `border`, the end of the last such stretch.
     private int windowBegin;
-    private int given;
+
+    private int border;
+    /// What the window read as when something was last given out.
+    private String given = "";
 
     StreamingDecoder(Tokenizer tokenizer, boolean skipSpecial) {
         this.tokenizer = tokenizer;
@@ -24,24 +31,37 @@ public final class StreamingDecoder {
     /// @return the characters that this token completed, maybe none
     public String next(int id) {
         ids.add(id);
-        String before = decode(windowBegin, given);
         String now = decode(windowBegin, ids.size());
-        // Four bytes make the longest character: a replacement that stays longer is the text's own.
-        if (now.endsWith("\uFFFD") && ids.size() - given < 4) {
+        int end = now.length();
+        while (end > 0 && now.charAt(end - 1) == REPLACEMENT) {
+            end--;
+        }
+        if (end == now.length()) {
+            return complete(now);
+        }
+        String certain = now.substring(0, end);
+        if (certain.length() <= given.length() || !certain.startsWith(given)) {
             return "";
         }
-        windowBegin = given;
-        given = ids.size();
-        return now.startsWith(before) ? now.substring(before.length()) : "";
+        String fresh = certain.substring(given.length());
+        given = certain;
+        return fresh;
     }
 
     /// @return what is left, with replacement characters where bytes are missing
     public String finish() {
-        String before = decode(windowBegin, given);
-        String now = decode(windowBegin, ids.size());
-        given = ids.size();
-        windowBegin = given;
-        return now.startsWith(before) ? now.substring(before.length()) : "";
+        return complete(decode(windowBegin, ids.size()));
+    }
+
+    /// Gives out all of the window and moves it on.
+    private String complete(String now) {
+        // Where bytes are tokens, one wrong byte makes replacements of the good ones before it (decoder ByteFallback).
+        // Those were given out: what follows them is decoded by itself.
+        String fresh = now.startsWith(given) ? now.substring(given.length()) : decode(border, ids.size());
+        windowBegin = border;
+        border = ids.size();
+        given = decode(windowBegin, border);
+        return fresh;
     }
 
     private String decode(int from, int to) {

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -42,14 +43,42 @@ public final class Tokenizer implements AutoCloseable {
     private final byte[] bytes;
     private final Map<Path, byte[]> companions;
     private final ObjectNode config;
+    /// Ids that content never becomes.
+    private final Set<Integer> forbidden;
 
     private Tokenizer(byte[] bytes, TokenizerJson json, ObjectNode config, Map<Path, byte[]> companions) {
         this.bytes = bytes;
         this.json = json;
         this.config = config;
         this.companions = companions;
+        this.forbidden =
+                json.addedIds().stream().filter(id -> !json.isOrdinary(id)).collect(Collectors.toUnmodifiableSet());
         this.parsing = open(bytes);
+        requireSameIds(parsing, json);
         this.content = json.added().isEmpty() ? parsing : open(json.withoutAddedTokens());
+    }
+
+    /// The library goes by a file's ids of added tokens only where the vocabulary has them too or they follow on its
+    /// end; others it numbers anew.
+    private static void requireSameIds(HuggingFaceTokenizer library, TokenizerJson json) {
+        List<String> problems = new ArrayList<>();
+        for (AddedToken token : json.added()) {
+            Encoding encoding = library.encode(token.content(), false, false);
+            for (int i = 0; i < encoding.getIds().length; i++) {
+                if (encoding.getTokens()[i].equals(token.content()) && encoding.getIds()[i] != token.id()) {
+                    problems.add("\"" + token.content() + "\" has id " + token.id()
+                            + ", the tokenizer library makes it " + encoding.getIds()[i]);
+                }
+            }
+        }
+        if (!problems.isEmpty()) {
+            library.close();
+            throw BadInput.all(
+                    "tokenizer.json: " + problems.size() + " of " + json.added().size()
+                            + " added_tokens leave a gap behind the vocabulary, or are out of order; number them on from"
+                            + " its end, or list them in model.vocab",
+                    problems);
+        }
     }
 
     private static HuggingFaceTokenizer open(byte[] bytes) {
@@ -174,7 +203,7 @@ public final class Tokenizer implements AutoCloseable {
 
     private void requireNoControl(int[] ids, String text) {
         for (int id : ids) {
-            if (json.addedIds().contains(id) && !json.isOrdinary(id)) {
+            if (forbidden.contains(id)) {
                 throw new BadInput("content \"" + (text.length() > 60 ? text.substring(0, 60) + "…" : text)
                         + "\" would be encoded with control token " + tokenText(id) + " (id " + id
                         + "): this tokenizer's vocabulary lets ordinary text become one; it cannot be used safely");
@@ -232,17 +261,14 @@ public final class Tokenizer implements AutoCloseable {
         int[] mine = ids(encoding);
         requireNoControl(mine, piece);
         CharSpan[] spans = encoding.getCharTokenSpans();
-        // Spans count code points; the rendering counts UTF-16.
-        boolean wide = piece.codePointCount(0, piece.length()) != piece.length();
+        int[] position = positions(piece);
         boolean last = false;
         boolean[] flags = new boolean[mine.length];
         for (int i = mine.length - 1; i >= 0; i--) {
             CharSpan span = spans[i];
             if (span != null && span.getEnd() > span.getStart()) {
-                int b = wide ? piece.offsetByCodePoints(0, span.getStart()) : span.getStart();
-                int e = wide ? piece.offsetByCodePoints(0, span.getEnd()) : span.getEnd();
-                int first = marked.nextSetBit(begin + b);
-                last = first >= 0 && first < begin + e;
+                int first = marked.nextSetBit(begin + position[span.getStart()]);
+                last = first >= 0 && first < begin + position[span.getEnd()];
             }
             // A token without characters (a prefix that the tokenizer puts in) goes with the one behind it.
             flags[i] = last;
@@ -252,6 +278,17 @@ public final class Tokenizer implements AutoCloseable {
             assistant.add(flags[i]);
             control.add(false);
         }
+    }
+
+    /// UTF-16 position of every code point, and of the end: spans count code points, renderings count UTF-16.
+    private static int[] positions(String text) {
+        int[] positions = new int[text.codePointCount(0, text.length()) + 1];
+        int at = 0;
+        for (int i = 0; i < positions.length; i++) {
+            positions[i] = at;
+            at += at < text.length() ? Character.charCount(text.codePointAt(at)) : 0;
+        }
+        return positions;
     }
 
     public String decode(int[] ids, boolean skipSpecial) {

@@ -261,6 +261,10 @@ record TokenizerJson(
             if (!node.path("special").asBoolean(false)
                     && node.path("content").asString("").isBlank()) {
                 kept.add(node);
+                // The library numbers added tokens that the vocabulary lacks anew, from its end.
+                if (copy.path("model").path("vocab") instanceof ObjectNode vocab) {
+                    vocab.set(node.path("content").stringValue(), node.path("id"));
+                }
             }
         }
         copy.putNull("post_processor");

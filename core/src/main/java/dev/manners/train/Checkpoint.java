@@ -1,7 +1,7 @@
 package dev.manners.train;
 
-import dev.manners.NonFinite;
 import dev.manners.BadInput;
+import dev.manners.NonFinite;
 import dev.manners.files.AtomicDirectory;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;

@@ -1,12 +1,12 @@
 package dev.manners.train;
 
-import dev.manners.NonFinite;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.BadInput;
+import dev.manners.NonFinite;
 import dev.manners.data.Packed;
 import dev.manners.data.Packing;
 import dev.manners.data.Sampler;
