@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -391,9 +392,16 @@ class SftTrainerTest {
                         return false;
                     })
                     .train();
-            // After the same point of two updates nothing more may be in use: one leaked scalar an update is 290 of
-            // them, some 30 KB. What JIT and GC threads allocate meanwhile moves it by a few KB.
-            assertThat(inUse.get(390) - inUse.get(100)).isLessThan(20_000);
+            // From an epoch (two updates) to the next nothing more may be in use. One leaked scalar an update is some
+            // hundred bytes in every epoch; what the JIT and the collector allocate meanwhile, and how much, depends
+            // on what ran before, but some epochs always pass without it.
+            long[] growth = IntStream.range(100, 390)
+                    .mapToLong(i -> inUse.get(i + 2) - inUse.get(i))
+                    .sorted()
+                    .toArray();
+            assertThat(growth[growth.length / 10])
+                    .as("bytes an epoch, the quietest tenth")
+                    .isLessThanOrEqualTo(0);
         }
     }
 }
