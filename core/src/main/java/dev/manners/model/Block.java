@@ -1,7 +1,9 @@
 package dev.manners.model;
 
 import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// One layer of a decoder: attention and MLP, each added to the residual stream.
@@ -19,17 +21,22 @@ record Block(
         Projection up,
         Projection down) {
 
-    /// @param x residual stream, [N, H]
+    /// @param x residual stream, [N, H], F32 whatever the computation's dtype: what many layers add up does not fit
+    /// into eight bits of mantissa
     /// @param rotation cosine and sine per token, [N, 1, pairs, 2], or null
     /// @return residual stream, [N, H]
     Tensor forward(Tensor x, @Nullable Tensor rotation, Attend attend, Dropout dropout) {
         double p = config.dropout().residual();
-        Tensor attention = dropout.apply(attention(attentionNorm.forward(x), rotation, attend, dropout), p);
-        if (config.parallelResidual()) {
-            return x.add(attention).add(dropout.apply(mlp(mlpNorm.forward(x), dropout), p));
+        // What the backward pass does not need is freed with this block, not with the whole micro-step.
+        try (Scope scope = Scope.open()) {
+            Tensor attention = dropout.apply(attention(attentionNorm.forward(x), rotation, attend, dropout), p);
+            if (config.parallelResidual()) {
+                Tensor mlp = dropout.apply(mlp(mlpNorm.forward(x), dropout), p);
+                return scope.keep(x.add(attention).add(mlp));
+            }
+            Tensor middle = x.add(attention);
+            return scope.keep(middle.add(dropout.apply(mlp(mlpNorm.forward(middle), dropout), p)));
         }
-        Tensor middle = x.add(attention);
-        return middle.add(dropout.apply(mlp(mlpNorm.forward(middle), dropout), p));
     }
 
     private Tensor attention(Tensor x, @Nullable Tensor rotation, Attend attend, Dropout dropout) {
@@ -38,21 +45,25 @@ record Block(
         int headDim = config.headDim();
         long n = x.size(0);
         Tensor qkv = queryKeyValue.forward(x, dropout).view(n, heads + 2L * keyValueHeads, headDim);
-        // 1. Queries and keys in F32: positions are turned exactly, and attention is faster so than in BF16.
-        Tensor q = qkv.narrow(1, 0, heads); // [N, heads, D]
-        Tensor k = qkv.narrow(1, heads, keyValueHeads); // [N, keyValueHeads, D]
-        Tensor v = qkv.narrow(1, (long) heads + keyValueHeads, keyValueHeads).to(DType.F32);
+        // 1. In F32: positions are turned exactly, and attention is faster so than in BF16.
+        List<Tensor> parts = qkv.to(DType.F32).split(1, heads + (long) keyValueHeads, keyValueHeads);
+        Tensor qk = parts.get(0); // [N, heads + keyValueHeads, D]
+        Tensor v = parts.get(1); // [N, keyValueHeads, D]
         if (queryNorm != null && keyNorm != null) {
-            q = queryNorm.forward(q);
-            k = keyNorm.forward(k);
+            List<Tensor> raw = qk.split(1, heads, keyValueHeads);
+            qk = Tensor.cat(
+                    1,
+                    List.of(
+                            queryNorm.forward(raw.get(0)).to(DType.F32),
+                            keyNorm.forward(raw.get(1)).to(DType.F32)));
         }
-        q = q.to(DType.F32);
-        k = k.to(DType.F32);
         // 2. Positions.
         if (rotation != null) {
-            q = rotate(q, rotation);
-            k = rotate(k, rotation);
+            qk = rotate(qk, rotation);
         }
+        List<Tensor> turned = qk.split(1, heads, keyValueHeads);
+        Tensor q = turned.get(0); // [N, heads, D]
+        Tensor k = turned.get(1); // [N, keyValueHeads, D]
         // 3. Who sees whom is the batch's matter.
         Tensor mixed = attend.attend(
                 index,
@@ -62,7 +73,7 @@ record Block(
                 1 / Math.sqrt(headDim),
                 dropout,
                 config.dropout().attention());
-        return output.forward(mixed.reshape(n, (long) heads * headDim).to(x.dtype()), dropout);
+        return output.forward(mixed.reshape(n, (long) heads * headDim).to(x.dtype()), dropout); // [N, H]
     }
 
     private static Tensor rotate(Tensor heads, Tensor rotation) {
@@ -73,7 +84,7 @@ record Block(
         }
         return Tensor.cat(
                 2,
-                java.util.List.of(
+                List.of(
                         heads.narrow(2, 0, rotated).contiguous().rotate(rotation),
                         heads.narrow(2, rotated, headDim - rotated)));
     }
@@ -82,7 +93,8 @@ record Block(
         Tensor wide = up.forward(x, dropout);
         if (config.gatedMlp()) {
             long half = wide.size(1) / 2;
-            wide = activate(wide.narrow(1, 0, half)).mul(wide.narrow(1, half, half));
+            List<Tensor> gateAndUp = wide.split(1, half, half);
+            wide = activate(gateAndUp.get(0)).mul(gateAndUp.get(1));
         } else {
             wide = activate(wide);
         }

@@ -167,7 +167,7 @@ public final class Decoder implements AutoCloseable {
     /// @param ids tokens end to end, [N], I64
     /// @return [N, H]
     public Tensor hidden(Tensor ids, Attend attend, Dropout dropout) {
-        Tensor x = embedding.get().embeddingOf(ids);
+        Tensor x = embedding.get().embeddingOf(ids).to(DType.F32);
         if (positions != null) {
             x = x.add(positions.get().embeddingOf(attend.positions()));
         }

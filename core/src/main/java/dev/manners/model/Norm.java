@@ -4,7 +4,7 @@ import dev.manners.tensor.DType;
 import dev.manners.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Normalisation over the last dimension, computed in F32.
+/// Normalisation over the last dimension, computed in F32, given in the weight's dtype: that of the computation.
 record Norm(
         DecoderConfig.NormKind kind,
         Weight weight,
@@ -17,9 +17,15 @@ record Norm(
             case RMS -> {
                 Tensor wide = x.to(DType.F32);
                 Tensor scale = wide.square().mean(-1, true).add(eps).rsqrt();
-                yield wide.mul(scale).to(x.dtype()).mul(weight.get());
+                yield wide.mul(scale).to(weight.get().dtype()).mul(weight.get());
             }
-            case LAYER -> x.layerNorm(weight.get(), bias == null ? null : bias.get(), eps);
+            case LAYER ->
+                x.to(DType.F32)
+                        .layerNorm(
+                                weight.get().to(DType.F32),
+                                bias == null ? null : bias.get().to(DType.F32),
+                                eps)
+                        .to(weight.get().dtype());
         };
     }
 }

@@ -2,6 +2,7 @@ package dev.manners.tensor;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
@@ -252,6 +253,17 @@ public final class Tensor implements AutoCloseable {
     /// A view of `length` entries from `begin` along `dim`.
     public Tensor narrow(long dim, long begin, long length) {
         return new Tensor(t.narrow(dim, begin, length));
+    }
+
+    /// Views that lie side by side along `dim`. Backward is one concatenation, where that of a [#narrow] each fills a
+    /// gradient of the whole with zeros.
+    public List<Tensor> split(long dim, long... sizes) {
+        TensorVector parts = t.split_with_sizes(sizes, dim);
+        List<Tensor> views = new ArrayList<>();
+        for (long i = 0; i < sizes.length; i++) {
+            views.add(new Tensor(parts.get(i)));
+        }
+        return views;
     }
 
     public Tensor select(long dim, long index) {

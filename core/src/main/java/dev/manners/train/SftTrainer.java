@@ -33,6 +33,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// docs/algorithms/sft.md.
 public final class SftTrainer {
 
+    /// Enough for matrix products to run at full speed; more only takes memory.
+    private static final int TOKENS_AT_ONCE = 1024;
+
     private final Decoder policy;
     private final SftConfig config;
     private final Rows data;
@@ -271,34 +274,64 @@ public final class SftTrainer {
         return window;
     }
 
-    /// Adds a micro-batch's part of the window's gradient.
+    /// Adds a micro-batch's part of the window's gradient, a few rows at a time: what is kept for the backward pass is
+    /// bounded whatever the micro-batch, and the sum is the same.
     ///
     /// @param trained tokens of the window that carry loss
-    /// @param pass number of this forward pass in the run
+    /// @param pass number of this micro-batch in the run
     /// @return the micro-batch's part of the window's mean loss
     private double accumulate(List<Packed> rows, long trained, long pass) {
-        try (Scope scope = Scope.open()) {
-            Batch batch = Batch.of(rows);
-            running.tokens += batch.tokens();
-            running.microBatches++;
-            if (batch.rows().numel() == 0) {
-                return 0;
+        Dropout dropout = Dropout.training(config.seed(), pass);
+        double loss = 0;
+        double entropy = 0;
+        long correct = 0;
+        long n = 0;
+        for (List<Packed> piece : pieces(rows)) {
+            try (Scope scope = Scope.open()) {
+                Batch batch = Batch.of(piece);
+                running.tokens += batch.tokens();
+                if (batch.rows().numel() == 0) {
+                    continue;
+                }
+                Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), dropout); // [N, H]
+                CrossEntropy.Result result = CrossEntropy.of(
+                        hidden.detach().indexSelect(0, batch.rows()),
+                        policy.headWeight(),
+                        batch.targets(),
+                        1.0 / trained);
+                if (!Double.isFinite(result.loss())) {
+                    return result.loss();
+                }
+                Tensor hiddenGrad = Tensor.zeros(hidden.dtype(), hidden.shape());
+                hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), Objects.requireNonNull(result.hiddenGrad())));
+                policy.collectGradients();
+                loss += result.loss();
+                entropy += result.entropy();
+                correct += result.correct();
+                n += batch.rows().numel();
             }
-            Tensor hidden =
-                    policy.hidden(batch.ids(), batch.sequences(), Dropout.training(config.seed(), pass)); // [N, H]
-            CrossEntropy.Result result = CrossEntropy.of(
-                    hidden.detach().indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 1.0 / trained);
-            if (!Double.isFinite(result.loss())) {
-                return result.loss();
-            }
-            Tensor hiddenGrad = Tensor.zeros(hidden.dtype(), hidden.shape());
-            hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), Objects.requireNonNull(result.hiddenGrad())));
-            policy.collectGradients();
-            long n = batch.rows().numel();
-            running.entropy += result.entropy() / n;
-            running.accuracy += (double) result.correct() / n;
-            return result.loss() / trained;
         }
+        running.microBatches++;
+        if (n > 0) {
+            running.entropy += entropy / n;
+            running.accuracy += (double) correct / n;
+        }
+        return loss / trained;
+    }
+
+    /// Rows in order, as many together as have no more than [#TOKENS_AT_ONCE] tokens, at least one.
+    private static List<List<Packed>> pieces(List<Packed> rows) {
+        List<List<Packed>> pieces = new ArrayList<>();
+        int tokens = Integer.MAX_VALUE;
+        for (Packed row : rows) {
+            if (tokens > TOKENS_AT_ONCE - row.length()) {
+                pieces.add(new ArrayList<>());
+                tokens = 0;
+            }
+            pieces.getLast().add(row);
+            tokens += row.length();
+        }
+        return pieces;
     }
 
     /// Rows laid end to end for the model.
