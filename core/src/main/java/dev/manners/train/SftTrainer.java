@@ -6,6 +6,7 @@ import dev.manners.data.Sampler;
 import dev.manners.files.Json;
 import dev.manners.loss.CrossEntropy;
 import dev.manners.model.Decoder;
+import dev.manners.model.DecoderConfig;
 import dev.manners.model.Dropout;
 import dev.manners.model.Sequences;
 import dev.manners.tensor.NoGrad;
@@ -32,9 +33,6 @@ import tools.jackson.databind.node.ObjectNode;
 /// so loss and gradient do not depend on how the window is split into micro-batches. Metrics are TRL's, explained in
 /// docs/algorithms/sft.md.
 public final class SftTrainer {
-
-    /// Enough for matrix products to run at full speed; more only takes memory.
-    private static final int TOKENS_AT_ONCE = 1024;
 
     private final Decoder policy;
     private final SftConfig config;
@@ -319,12 +317,20 @@ public final class SftTrainer {
         return loss / trained;
     }
 
-    /// Rows in order, as many together as have no more than [#TOKENS_AT_ONCE] tokens, at least one.
-    private static List<List<Packed>> pieces(List<Packed> rows) {
+    /// Tokens that go forward and backward together: enough for matrix products to run at full speed, and few enough
+    /// that what is kept for the backward pass, which grows with layers and width, stays small beside the weights.
+    private static int tokensAtOnce(DecoderConfig config) {
+        long perToken = (long) config.layers() * config.hiddenSize();
+        return Math.clamp(9_000_000 / perToken, 256, 1024);
+    }
+
+    /// Rows in order, as many together as have no more than [#tokensAtOnce] tokens, at least one.
+    private List<List<Packed>> pieces(List<Packed> rows) {
+        int most = tokensAtOnce(policy.config());
         List<List<Packed>> pieces = new ArrayList<>();
         int tokens = Integer.MAX_VALUE;
         for (Packed row : rows) {
-            if (tokens > TOKENS_AT_ONCE - row.length()) {
+            if (tokens > most - row.length()) {
                 pieces.add(new ArrayList<>());
                 tokens = 0;
             }
