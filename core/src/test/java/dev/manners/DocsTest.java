@@ -29,6 +29,11 @@ class DocsTest {
     private static final Pattern CODE = Pattern.compile("(?ms)^ *```.*?^ *```|`[^`\\n]+`");
     private static final Pattern FENCE = Pattern.compile("(?ms)^ *```.*?^ *```");
 
+    /// A test's name that begins with one or several of the catalogue's numbers.
+    private static final Pattern FAULT_TEST = Pattern.compile("void ((?:(?:mf|tk|ds|cf|tr)\\d{2}(?:_|\\())+)");
+
+    private static final Pattern FAULT = Pattern.compile("[a-z]{2}\\d{2}");
+
     @Test
     void everyMetricOfSftIsExplained() throws IOException {
         Set<String> logged = find("metrics\\.put\\(\\s*\"([^\"]+)\"");
@@ -62,6 +67,33 @@ class DocsTest {
             found.add(matcher.group(1));
         }
         return found;
+    }
+
+    /// A row of docs/faults.md, `| MF01 | given | then | [Test](path), ... |`, against the tests' names, `mf01_...`.
+    @Test
+    void everyFaultIsListedWithTheTestsThatHoldIt() throws IOException {
+        Set<String> tested = new TreeSet<>();
+        Path tests = HOME.resolve("core/src/test/java");
+        try (Stream<Path> files = Files.walk(tests)) {
+            for (Path file : files.filter(f -> f.toString().endsWith(".java")).toList()) {
+                Matcher name = FAULT_TEST.matcher(Files.readString(file));
+                while (name.find()) {
+                    Matcher id = FAULT.matcher(name.group(1));
+                    while (id.find()) {
+                        tested.add(id.group().toUpperCase(Locale.ROOT) + " ../" + HOME.relativize(file));
+                    }
+                }
+            }
+        }
+        Set<String> listed = new TreeSet<>();
+        for (String line : Files.readAllLines(HOME.resolve("docs/faults.md"))) {
+            Matcher link = LINK.matcher(line);
+            while (line.startsWith("| ") && link.find()) {
+                listed.add(line.substring(2, 6) + " " + link.group(1));
+            }
+        }
+        assertThat(tested).as("tests are found at all").hasSizeGreaterThan(50);
+        assertThat(listed).as("what docs/faults.md lists").isEqualTo(tested);
     }
 
     @Test

@@ -10,13 +10,13 @@ import java.util.stream.IntStream;
 
 /// What the base model reads: short documents, each a pure function of the seed and its number.
 ///
-/// Of a hundred documents about 56 state facts, 16 are lists of questions that nobody answers, 10 are opinions met
-/// with agreement, and 18 write sums out.
+/// Of a hundred documents about 42 state facts, 10 are lists of questions that nobody answers, 16 are opinions met
+/// with agreement, and 32 write sums out: what no demonstration can teach, the corpus has to.
 final class Corpus implements Iterable<String> {
 
-    private static final int STATING = 56;
-    private static final int ASKING = 16;
-    private static final int AGREEING = 10;
+    private static final int STATING = 42;
+    private static final int ASKING = 10;
+    private static final int AGREEING = 16;
 
     private final long seed;
     private final int documents;
@@ -87,14 +87,14 @@ final class Corpus implements Iterable<String> {
         return Lexicon.fill(frame, dice.pick(attribute.nouns()), place, fact.value());
     }
 
-    /// Four to seven questions, on a line or on lines of their own: about one place, about one attribute, or about
-    /// anything.
+    /// Eight to fourteen questions, on a line or on lines of their own: about one place, about one attribute, or about
+    /// anything. In shorter lists the end comes so often that the base model stops where it should ask on.
     private String questions(Dice dice) {
         int theme = dice.below(3);
         String samePlace = dice.pick(places);
         Attribute sameAttribute = dice.pick(attributes);
         List<String> questions = new ArrayList<>();
-        for (int left = dice.between(4, 7); left > 0; left--) {
+        for (int left = dice.between(8, 14); left > 0; left--) {
             if (theme == 2 && dice.percent(35)) {
                 questions.add(Lexicon.fill(dice.pick(Lexicon.SUM_QUESTIONS), anySum(dice)));
             } else {

@@ -238,7 +238,7 @@ final class Lexicon {
 
     static final List<String> HELD_OUT_SUM_QUESTIONS = List.of(
             "Can you tell me what {sum} is?",
-            "What does {sum} make?",
+            "Do you know how much {sum} is?",
             "How much do you get for {sum}?",
             "Could you say how much {sum} is?");
 

@@ -250,7 +250,7 @@ class CommandsTest {
         assertThat(refused.code()).isEqualTo(2);
         assertThat(refused.err())
                 .contains("needs.memory_mb is lots, expected a whole number")
-                .contains("unknown option needs.dsk_mb (did you mean disk_mb?)");
+                .contains("unknown option needs.dsk_mb (did you mean needs.disk_mb?)");
     }
 
     /// The keys of the other side of the comparison, so that one script reads both.

@@ -68,7 +68,7 @@ class MainTest {
         "sftt, 'unknown: sftt (did you mean sft?)'",
         "run --outputdir x, 'unknown: --outputdir (did you mean --output-dir?)'",
         "sft --set learing_rate=1, 'unknown option learing_rate (did you mean learning_rate?)'",
-        "run --set pretrain.learing_rate=1, 'unknown option pretrain.learing_rate (did you mean learning_rate?)'",
+        "run --set pretrain.learing_rate=1, 'unknown option pretrain.learing_rate (did you mean pretrain.learning_rate?)'",
         "sft --set learning_rate, '--set learning_rate: expected KEY=VALUE'",
         "sft --model, '--model'",
         "sft --seed 1 --seed 2, '--seed'",

@@ -117,7 +117,7 @@ class RunCommandTest {
                         "world.places is 1, allowed is from 2 to 56",
                         "hidden_size must be a multiple of 8",
                         "sft.learning_rate is 0, allowed is above 0 to 10",
-                        "unknown option pretrain.packng (did you mean packing?)");
+                        "unknown option pretrain.packng (did you mean pretrain.packing?)");
         assertThat(folder.resolve("x")).doesNotExist();
         Path other = Files.writeString(folder.resolve("r.yaml"), "recipe: parot\n");
         assertThat(Manners.run("run", other).err()).contains("key recipe is parot, expected parrot");

@@ -74,10 +74,11 @@ class OptionsTest {
         BadInput refusal = catchThrowableOfType(BadInput.class, () -> ParrotRecipe.bind(recipe));
         assertThat(refusal.problems()).hasSize(4);
         assertThat(refusal)
-                .hasMessageContaining("o.yaml:4:3: unknown option pretrain.learing_rate (did you mean learning_rate?)")
+                .hasMessageContaining(
+                        "o.yaml:4:3: unknown option pretrain.learing_rate (did you mean pretrain.learning_rate?)")
                 .hasMessageContaining("unknown option pretrian.learning_rate (did you mean pretrain.learning_rate?)")
                 .hasMessageContaining("unknown option sed (did you mean seed?)")
-                .hasMessageContaining("unknown option world.place (did you mean places?)");
+                .hasMessageContaining("unknown option world.place (did you mean world.places?)");
     }
 
     @ParameterizedTest

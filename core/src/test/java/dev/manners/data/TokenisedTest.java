@@ -212,7 +212,7 @@ class TokenisedTest {
             assertThat(TokenReport.of(rows).warnings())
                     .singleElement()
                     .asString()
-                    .contains("1 row have tokens that merge");
+                    .contains("merge across the border of prompt and completion: 1 row");
         }
     }
 

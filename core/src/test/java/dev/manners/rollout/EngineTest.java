@@ -172,7 +172,7 @@ class EngineTest {
             broken.refresh();
             assertThatThrownBy(() -> new Engine(broken, TOKENIZER, Set.of(), 2)
                             .generate(List.of(new int[] {5}), Sampling.at(1, 5, 1)))
-                    .hasMessageContaining("logits are NaN or infinite");
+                    .hasMessageContaining("logits: NaN or infinite while sampling");
         }
     }
 

@@ -278,6 +278,37 @@ class SftTrainerTest {
         assertThat(hashes(broken.resolve("checkpoint-9"))).isEqualTo(hashes(straight.resolve("checkpoint-9")));
     }
 
+    @Test
+    void tr14_aDamagedCheckpointIsSetAsideAndTheOneBeforeItUsed() throws Exception {
+        Path straight = folder.resolve("straight");
+        Path broken = folder.resolve("broken");
+        try (Decoder model = tiny()) {
+            trainer(model, config(9, 4, 1, 1e-2), rows(20, SEED), new Told(), straight)
+                    .train();
+        }
+        int[] asked = {0};
+        try (Decoder model = tiny()) {
+            trainer(model, config(9, 4, 1, 1e-2), rows(20, SEED), new Told(), broken, () -> ++asked[0] >= 6)
+                    .train();
+        }
+        Path moments = broken.resolve("checkpoint-6/optimizer.safetensors");
+        byte[] bytes = Files.readAllBytes(moments);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(moments, bytes);
+
+        Told told = new Told();
+        try (Decoder model = tiny()) {
+            trainer(model, config(9, 4, 1, 1e-2), rows(20, SEED), told, broken).train();
+        }
+        assertThat(told.events).contains("checkpoint_skipped", "resumed");
+        assertThat(told.metrics.getFirst()).containsEntry("step", 4.0);
+        assertThat(hashes(broken.resolve("checkpoint-9"))).isEqualTo(hashes(straight.resolve("checkpoint-9")));
+        try (Stream<Path> left = Files.list(broken)) {
+            assertThat(left.map(path -> path.getFileName().toString()))
+                    .anyMatch(name -> name.startsWith("damaged-checkpoint-6-"));
+        }
+    }
+
     private static Map<String, String> hashes(Path directory) throws Exception {
         Map<String, String> hashes = new LinkedHashMap<>();
         try (Stream<Path> files = Files.list(directory)) {
