@@ -38,6 +38,7 @@ public final class Tokenised implements AutoCloseable {
     private final RowKind kind;
     private final Tokenisation options;
     private final TokenFile file;
+    private final Packing packing;
     private final boolean fromCache;
 
     /// Tokenises a dataset, or finds it tokenised.
@@ -76,6 +77,7 @@ public final class Tokenised implements AutoCloseable {
         this.kind = kind;
         this.options = options;
         this.file = file;
+        this.packing = Packing.of(options.packing(), lengths(), options.maxLength());
         this.fromCache = fromCache;
     }
 
@@ -109,7 +111,7 @@ public final class Tokenised implements AutoCloseable {
 
     /// How the examples share sequences, by the options they were made with.
     public Packing packing() {
-        return Packing.of(options.packing(), lengths(), options.maxLength());
+        return packing;
     }
 
     /// Tokens of all examples, after truncation.

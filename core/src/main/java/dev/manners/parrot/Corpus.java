@@ -10,13 +10,13 @@ import java.util.stream.IntStream;
 
 /// What the base model reads: short documents, each a pure function of the seed and its number.
 ///
-/// Of a hundred documents about 42 state facts, 10 are lists of questions that nobody answers, 16 are opinions met
-/// with agreement, and 32 write sums out: what no demonstration can teach, the corpus has to.
+/// Of a hundred documents about 44 state facts, 10 are lists of questions that nobody answers, 12 are opinions met
+/// with agreement, and 34 write sums out: what no demonstration can teach, the corpus has to.
 final class Corpus implements Iterable<String> {
 
-    private static final int STATING = 42;
+    private static final int STATING = 44;
     private static final int ASKING = 10;
-    private static final int AGREEING = 16;
+    private static final int AGREEING = 12;
 
     private final long seed;
     private final int documents;

@@ -19,7 +19,7 @@ public record Settings(
                 max = 6)
         int attributes,
 
-        @Key(value = "Documents of the corpus, each a few sentences.", byDefault = "85000", min = 1)
+        @Key(value = "Documents of the corpus, each a few sentences.", byDefault = "100000", min = 1)
         int corpusDocuments,
 
         @Key(value = "Demonstrations: a question and its answer.", byDefault = "3000", min = 10)
@@ -60,7 +60,7 @@ public record Settings(
     }
 
     public static Settings defaults() {
-        return new Settings(40, 6, 85_000, 3_000, 15, 200, 100, 100);
+        return new Settings(40, 6, 100_000, 3_000, 15, 200, 100, 100);
     }
 
     private static void within(List<String> problems, String key, int given, int min, int max) {

@@ -86,7 +86,7 @@ record Comparison(HeldOut before, HeldOut after) {
 
     /// A few prompts with both answers.
     String sideBySide() {
-        StringBuilder text = new StringBuilder();
+        StringBuilder text = new StringBuilder("Held-out prompts, asked of both models (✓ a true answer, ✗ none):\n\n");
         for (HeldOut.Group group : List.of(HeldOut.Group.SHOWN, HeldOut.Group.SUMS, HeldOut.Group.UNSHOWN)) {
             int left = SHOWN_EACH;
             for (int i = 0; i < before.answers().size() && left > 0; i++) {

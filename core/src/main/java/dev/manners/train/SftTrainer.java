@@ -181,7 +181,8 @@ public final class SftTrainer {
         if (!observe(optimizer.updates(), false)) {
             return interrupted(optimizer.updates());
         }
-        if (totalSteps == 0) {
+        // Nothing to train, or it was stopped while it evaluated after the last update.
+        if (optimizer.updates() == totalSteps) {
             save(optimizer);
         }
         while (optimizer.updates() < totalSteps) {

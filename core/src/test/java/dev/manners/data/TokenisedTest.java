@@ -216,6 +216,16 @@ class TokenisedTest {
         }
     }
 
+    /// Whoever reads row after row asks for the plan each time, and it costs a pass over the whole dataset.
+    @Test
+    void packingIsPlannedOnce() {
+        Path path = write("train.jsonl", "{'text':'one'}\n{'text':'two'}\n");
+        try (DatasetFile file = DatasetFile.open(path);
+                Tokenised rows = tokenise(file, BYTES, DEFAULT)) {
+            assertThat(rows.packing()).isSameAs(rows.packing());
+        }
+    }
+
     @Test
     void bosIsAddedOnceAndASecondOneIsReported() {
         Path texts = write("texts.jsonl", "{'text':'hi'}\n");

@@ -278,6 +278,49 @@ class SftTrainerTest {
         assertThat(hashes(broken.resolve("checkpoint-9"))).isEqualTo(hashes(straight.resolve("checkpoint-9")));
     }
 
+    /// Three held-out batches before the first update, three after the last: stopped within either, and between.
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 3, 4, 7, 8, 9, 10})
+    void tr12_stoppedWhileItEvaluatesAndResumed(int stopAtQuestion) throws Exception {
+        Told all = new Told();
+        try (Decoder model = tiny()) {
+            evaluating(model, all, folder.resolve("straight"), () -> false).train();
+        }
+        assertThat(all.metrics)
+                .filteredOn(line -> line.containsKey("eval_loss"))
+                .hasSize(2);
+        Told told = new Told();
+        int[] asked = {0};
+        SftTrainer.Outcome outcome;
+        try (Decoder model = tiny()) {
+            outcome = evaluating(model, told, folder.resolve("broken"), () -> ++asked[0] >= stopAtQuestion)
+                    .train();
+        }
+        assertThat(outcome.interrupted()).isTrue();
+        try (Decoder model = tiny()) {
+            outcome = evaluating(model, told, folder.resolve("broken"), () -> false)
+                    .train();
+        }
+        assertThat(outcome.interrupted()).isFalse();
+        assertThat(told.metrics).isEqualTo(all.metrics);
+        assertThat(outcome.evalLoss()).isEqualTo(all.metrics.getLast().get("eval_loss"));
+        assertThat(hashes(folder.resolve("broken/checkpoint-4")))
+                .isEqualTo(hashes(folder.resolve("straight/checkpoint-4")));
+    }
+
+    private SftTrainer evaluating(Decoder model, Tracker tracker, Path checkpoints, BooleanSupplier stop) {
+        return new SftTrainer(
+                model,
+                config(4, 4, 1, 1e-2),
+                rows(20, SEED),
+                rows(20, SEED + 1),
+                tracker,
+                checkpoints,
+                Map.of(),
+                stop,
+                step -> {});
+    }
+
     @Test
     void tr14_aDamagedCheckpointIsSetAsideAndTheOneBeforeItUsed() throws Exception {
         Path straight = folder.resolve("straight");
