@@ -15,58 +15,47 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /// The documents keep step with the code and with one another.
 class DocsTest {
 
     private static final Path HOME = Path.of(System.getProperty("manners.home", ".."));
-    private static final Path SFT_PAGE = HOME.resolve("docs/algorithms/sft.md");
 
-    /// `[text](target)`, also `![image](target)`.
     private static final Pattern LINK = Pattern.compile("\\[[^\\]\\[]*]\\(([^)\\s]+)\\)");
-
     private static final Pattern HEADING = Pattern.compile("(?m)^#{1,6} +(.+?)\\s*$");
     private static final Pattern CODE = Pattern.compile("(?ms)^ *```.*?^ *```|`[^`\\n]+`");
     private static final Pattern FENCE = Pattern.compile("(?ms)^ *```.*?^ *```");
 
     /// A test's name that begins with one or several of the catalogue's numbers.
-    private static final Pattern FAULT_TEST = Pattern.compile("void ((?:(?:mf|tk|ds|cf|tr)\\d{2}(?:_|\\())+)");
+    private static final Pattern FAULT_TEST = Pattern.compile("void ((?:(?:mf|tk|ds|cf|tr|rl|an)\\d{2}(?:_|\\())+)");
+
+    /// A metric or an event, as a trainer's source names it.
+    private static final Pattern TOLD = Pattern.compile("(?:metrics\\.put|tracker\\.event)\\(\\s*\"([^\"]+)\"");
 
     private static final Pattern FAULT = Pattern.compile("[a-z]{2}\\d{2}");
 
-    @Test
-    void everyMetricOfSftIsExplained() throws IOException {
-        Set<String> logged = find("metrics\\.put\\(\\s*\"([^\"]+)\"");
-        assertThat(logged).as("the trainer was read rightly").contains("loss", "eval_loss", "num_tokens");
-        assertThat(withoutRow(logged))
-                .as("metrics without a row in docs/algorithms/sft.md")
-                .isEmpty();
-    }
-
-    @Test
-    void everyEventOfSftIsExplained() throws IOException {
-        Set<String> told = find("tracker\\.event\\(\\s*\"([^\"]+)\"");
-        assertThat(told).as("the trainer was read rightly").contains("started", "resumed", "saved");
-        assertThat(withoutRow(told))
-                .as("events without a row in docs/algorithms/sft.md")
-                .isEmpty();
-    }
-
-    private static List<String> withoutRow(Set<String> names) throws IOException {
-        String page = Files.readString(SFT_PAGE);
-        return names.stream()
-                .filter(name -> !page.contains("\n| `" + name + "` |"))
-                .toList();
-    }
-
-    private static Set<String> find(String regex) throws IOException {
-        Path trainer = HOME.resolve("core/src/main/java/dev/manners/train/SftTrainer.java");
-        Set<String> found = new TreeSet<>();
-        Matcher matcher = Pattern.compile(regex).matcher(Files.readString(trainer));
-        while (matcher.find()) {
-            found.add(matcher.group(1));
+    /// Every trainer with the page that explains its metrics and events.
+    @ParameterizedTest
+    @CsvSource({"SftTrainer, sft.md"})
+    void everyMetricAndEventOfATrainerIsExplained(String trainer, String page) throws IOException {
+        Set<String> told = new TreeSet<>();
+        for (String name : List.of(trainer, "Course")) {
+            String source = Files.readString(HOME.resolve("core/src/main/java/dev/manners/train/" + name + ".java"));
+            Matcher matcher = TOLD.matcher(source);
+            while (matcher.find()) {
+                told.add(matcher.group(1));
+            }
         }
-        return found;
+        assertThat(told)
+                .as("the trainer was read rightly")
+                .contains("loss", "grad_norm", "started", "resumed", "saved")
+                .hasSizeGreaterThan(10);
+        String text = Files.readString(HOME.resolve("docs/algorithms").resolve(page));
+        assertThat(told.stream().filter(name -> !text.contains("\n| `" + name + "` |")))
+                .as("metrics and events without a row in docs/algorithms/" + page)
+                .isEmpty();
     }
 
     /// A row of docs/faults.md, `| MF01 | given | then | [Test](path), ... |`, against the tests' names, `mf01_...`.

@@ -2,11 +2,9 @@ package dev.manners.cli;
 
 import dev.manners.BadInput;
 import dev.manners.config.Key;
+import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.ModelEncoder;
-import dev.manners.data.Packing;
-import dev.manners.data.Sampler;
-import dev.manners.data.Tokenisation;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
 import dev.manners.rollout.Engine;
@@ -15,7 +13,6 @@ import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.Rows;
-import dev.manners.train.Schedule;
 import dev.manners.train.SftConfig;
 import dev.manners.train.SftTrainer;
 import dev.manners.train.Tracker;
@@ -109,35 +106,27 @@ final class BenchCommand implements Command {
             throw new BadInput("bench sft needs rows: manners bench sft MODEL DATA");
         }
         DType dtype = o.dtype().resolve();
-        SftConfig config = new SftConfig(
-                1e-5,
-                o.batch(),
-                1,
-                3,
-                o.steps(),
-                Schedule.LINEAR,
-                0,
-                0,
-                0.9,
-                0.999,
-                1e-8,
-                1,
-                dtype == DType.BF16,
-                o.length(),
-                Tokenisation.Truncation.KEEP_START,
-                true,
-                Packing.Strategy.WRAPPED,
-                null,
-                false,
-                "text",
-                Sampler.Order.RANDOM,
-                42,
-                1,
-                0,
-                0,
-                0,
-                8,
-                0);
+        SftConfig config = Options.with(
+                SftConfig.class,
+                Map.of(
+                        "learning_rate",
+                        1e-5,
+                        "per_device_train_batch_size",
+                        o.batch(),
+                        "max_steps",
+                        o.steps(),
+                        "bf16",
+                        dtype == DType.BF16,
+                        "max_length",
+                        o.length(),
+                        "packing",
+                        true,
+                        "packing_strategy",
+                        "wrapped",
+                        "logging_steps",
+                        1,
+                        "save_steps",
+                        0));
         List<Long> ends = new ArrayList<>();
         Tracker clock = new Tracker() {
             @Override

@@ -14,13 +14,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// The options of one command: keys and values from a YAML file, then from flags, bound to records.
+///
+/// A component that is itself a record lends its own options to the record it is in, under their own keys.
 ///
 /// Values are untyped until they meet the component they are for: `no` is false for a flag and text for a name, `1e-5`
 /// is a number where a number is asked for. Everything that is wrong is reported at once.
@@ -65,6 +69,13 @@ public final class Options {
     public Options set(String key, Object value, String where) {
         values.put(snake(key), new Value(value, where));
         return this;
+    }
+
+    /// A record with these options and the defaults of the others, for a program that sets them itself.
+    public static <T extends Record> T with(Class<T> type, Map<String, ?> values) {
+        Options options = new Options();
+        values.forEach((key, value) -> options.set(key, value, "program"));
+        return options.bind(type);
     }
 
     /// The keys given, in the order they were.
@@ -133,8 +144,8 @@ public final class Options {
             Record record = bind(type, problems);
             if (record != null) {
                 bound.add(record);
-                if (problems.size() == before && record instanceof Checked checked) {
-                    problems.addAll(checked.problems());
+                if (problems.size() == before) {
+                    contradictions(record, problems);
                 }
             }
         }
@@ -142,6 +153,27 @@ public final class Options {
             throw BadInput.all("options", problems);
         }
         return bound;
+    }
+
+    private static void contradictions(Record record, List<String> problems) {
+        if (record instanceof Checked checked) {
+            problems.addAll(checked.problems());
+        }
+        for (RecordComponent component : record.getClass().getRecordComponents()) {
+            if (component.getType().isRecord()) {
+                contradictions((Record) Objects.requireNonNull(value(component, record)), problems);
+            }
+        }
+    }
+
+    private static @Nullable Object value(RecordComponent component, Record record) {
+        try {
+            var accessor = component.getAccessor();
+            accessor.setAccessible(true);
+            return accessor.invoke(record);
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     /// As [#bind(List)] for one record.
@@ -156,7 +188,9 @@ public final class Options {
         int before = problems.size();
         for (int i = 0; i < components.length; i++) {
             types[i] = components[i].getType();
-            arguments[i] = argument(components[i], problems);
+            arguments[i] = types[i].isRecord()
+                    ? bind(types[i].asSubclass(Record.class), problems)
+                    : argument(components[i], problems);
         }
         if (problems.size() > before) {
             return null;
@@ -405,51 +439,50 @@ public final class Options {
     /// The options of a record, in its order.
     public static List<Doc> describe(Class<? extends Record> type) {
         return Arrays.stream(type.getRecordComponents())
-                .map(component -> {
-                    Key key = key(component);
-                    Class<?> t = component.getType();
-                    boolean number = t == int.class || t == long.class || t == double.class;
-                    String kind = t.isEnum()
-                            ? String.join(" | ", choices(t))
-                            : List.class.isAssignableFrom(t)
-                                    ? "list"
-                                    : t == Path.class
-                                            ? "path"
-                                            : expected(t)
-                                                    .replace("a whole number", "integer")
-                                                    .replace("a number", "number");
-                    return new Doc(
-                            snake(component.getName()),
-                            kind,
-                            key.required() ? "required" : key.byDefault(),
-                            number ? range(key).replace(", finite", "") : "",
-                            key.value(),
-                            t == boolean.class || t == Boolean.class);
-                })
+                .flatMap(component -> component.getType().isRecord()
+                        ? describe(component.getType().asSubclass(Record.class)).stream()
+                        : Stream.of(describe(component)))
                 .toList();
+    }
+
+    private static Doc describe(RecordComponent component) {
+        Key key = key(component);
+        Class<?> t = component.getType();
+        boolean number = t == int.class || t == long.class || t == double.class;
+        String kind = t.isEnum()
+                ? String.join(" | ", choices(t))
+                : List.class.isAssignableFrom(t)
+                        ? "list"
+                        : t == Path.class
+                                ? "path"
+                                : expected(t)
+                                        .replace("a whole number", "integer")
+                                        .replace("a number", "number");
+        return new Doc(
+                snake(component.getName()),
+                kind,
+                key.required() ? "required" : key.byDefault(),
+                number ? range(key).replace(", finite", "") : "",
+                key.value(),
+                t == boolean.class || t == Boolean.class);
     }
 
     /// Keys and values of a record as they would be written in YAML; binding them again gives an equal record.
     public static Map<String, Object> toMap(Record record) {
         Map<String, Object> map = new LinkedHashMap<>();
         for (RecordComponent component : record.getClass().getRecordComponents()) {
-            try {
-                var accessor = component.getAccessor();
-                accessor.setAccessible(true);
-                Object value = accessor.invoke(record);
-                if (value instanceof Enum<?> constant) {
-                    map.put(snake(component.getName()), constant.name().toLowerCase(Locale.ROOT));
-                } else if (value instanceof Path path) {
-                    map.put(snake(component.getName()), path.toString());
-                } else if (value instanceof List<?> list) {
-                    map.put(
-                            snake(component.getName()),
-                            list.stream().map(Object::toString).toList());
-                } else if (value != null) {
-                    map.put(snake(component.getName()), value);
-                }
-            } catch (ReflectiveOperationException e) {
-                throw new IllegalStateException(e);
+            String key = snake(component.getName());
+            Object value = value(component, record);
+            if (value instanceof Record part) {
+                map.putAll(toMap(part));
+            } else if (value instanceof Enum<?> constant) {
+                map.put(key, constant.name().toLowerCase(Locale.ROOT));
+            } else if (value instanceof Path path) {
+                map.put(key, path.toString());
+            } else if (value instanceof List<?> list) {
+                map.put(key, list.stream().map(Object::toString).toList());
+            } else if (value != null) {
+                map.put(key, value);
             }
         }
         return map;

@@ -151,6 +151,13 @@ public final class Decoder implements AutoCloseable {
                 .toList();
     }
 
+    /// The same by name, in order.
+    public Map<String, Parameter> trainableByName() {
+        Map<String, Parameter> named = new LinkedHashMap<>();
+        trainable().forEach(p -> named.put(p.name(), p));
+        return named;
+    }
+
     /// The parameter of this name.
     public Parameter parameter(String name) {
         Parameter found = parameters.getOrDefault(name, adapterParameters.get(name));

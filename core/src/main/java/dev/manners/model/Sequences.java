@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /// Whole sequences laid end to end without padding: each token sees itself and what precedes it in its own sequence.
 ///
+/// Sequences may share a beginning ([#sharing]): its tokens then go through the model once, whatever hangs on them.
+///
 /// Linear layers, norms and the loss run over the N real tokens. Only attention wants rectangles: sequences of similar
 /// length are gathered into one, padded on the right, where causality hides the padding from every real token.
 public final class Sequences implements Attend {
@@ -16,6 +18,7 @@ public final class Sequences implements Attend {
     /// Rectangles may be this much larger than what they hold before a further one is opened.
     private static final double WASTE = 1.25;
 
+    /// Of the sequences, shared beginnings counted in each.
     private final int[] lengths;
     private final int tokens;
     private final Tensor positions;
@@ -28,26 +31,71 @@ public final class Sequences implements Attend {
 
     /// @param lengths of the sequences, in order, each at least 1
     public Sequences(int... lengths) {
-        if (lengths.length == 0 || Arrays.stream(lengths).anyMatch(n -> n < 1)) {
-            throw new IllegalArgumentException("lengths must be at least 1: " + Arrays.toString(lengths));
-        }
-        this.lengths = lengths.clone();
-        tokens = Arrays.stream(lengths).sum();
-        long[] position = new long[tokens];
-        int[] begin = new int[lengths.length];
+        this(oneEach(lengths), true);
+    }
+
+    /// Groups of sequences with a common beginning, laid out as prefix, rest, rest, ..., prefix, rest, ...: a prompt
+    /// and
+    /// its completions.
+    ///
+    /// @param groups of each group, the length of the prefix and those of the rests; each at least 1
+    public static Sequences sharing(List<Group> groups) {
+        return new Sequences(groups, false);
+    }
+
+    /// A common beginning and what follows it.
+    ///
+    /// @param prefix its length; `rests` theirs
+    public record Group(int prefix, int... rests) {}
+
+    private static List<Group> oneEach(int... lengths) {
+        return Arrays.stream(lengths).mapToObj(Group::new).toList();
+    }
+
+    /// @param whole whether the groups are whole sequences, prefixes without rests
+    private Sequences(List<Group> groups, boolean whole) {
+        List<Integer> lengthOf = new ArrayList<>();
+        List<Integer> prefixOf = new ArrayList<>();
+        List<Integer> prefixBegin = new ArrayList<>();
+        List<Integer> restBegin = new ArrayList<>();
         int at = 0;
+        for (Group g : groups) {
+            if (g.prefix < 1 || Arrays.stream(g.rests).anyMatch(n -> n < 1) || (g.rests.length == 0) != whole) {
+                throw new IllegalArgumentException(
+                        "lengths must be at least 1: " + g.prefix + " " + Arrays.toString(g.rests));
+            }
+            int begin = at;
+            at += g.prefix;
+            for (int rest : whole ? new int[] {0} : g.rests) {
+                lengthOf.add(g.prefix + rest);
+                prefixOf.add(g.prefix);
+                prefixBegin.add(begin);
+                restBegin.add(at);
+                at += rest;
+            }
+        }
+        if (groups.isEmpty()) {
+            throw new IllegalArgumentException("no sequence");
+        }
+        tokens = at;
+        lengths = lengthOf.stream().mapToInt(n -> n).toArray();
+        long[] position = new long[tokens];
+        int[][] flat = new int[lengths.length][];
         for (int s = 0; s < lengths.length; s++) {
-            begin[s] = at;
+            int prefix = prefixOf.get(s);
+            flat[s] = new int[lengths[s]];
             for (int i = 0; i < lengths[s]; i++) {
-                position[at++] = i;
+                flat[s][i] = i < prefix ? prefixBegin.get(s) + i : restBegin.get(s) + i - prefix;
+                position[flat[s][i]] = i;
             }
         }
         positions = Tensor.of(position);
-        backToFlat = layOut(begin);
+        backToFlat = layOut(flat, whole);
     }
 
-    private @Nullable Tensor layOut(int[] begin) {
-        if (Arrays.stream(lengths).allMatch(n -> n == lengths[0])) {
+    /// @param flat flat token of each token of each sequence
+    private @Nullable Tensor layOut(int[][] flat, boolean whole) {
+        if (whole && Arrays.stream(lengths).allMatch(n -> n == lengths[0])) {
             rectangles.add(new Rectangle(lengths.length, lengths[0], null));
             return null;
         }
@@ -70,9 +118,10 @@ public final class Sequences implements Attend {
                 int s = byLength.get(first + r);
                 for (int i = 0; i < length; i++) {
                     // Padding repeats the last token: finite values that nobody sees.
-                    index[r * length + i] = begin[s] + (long) Math.min(i, lengths[s] - 1);
+                    index[r * length + i] = flat[s][Math.min(i, lengths[s] - 1)];
                     if (i < lengths[s]) {
-                        cellOfToken[begin[s] + i] = cells + (long) r * length + i;
+                        // A shared token is computed with every sequence it begins; any of them will do.
+                        cellOfToken[flat[s][i]] = cells + (long) r * length + i;
                     }
                 }
             }

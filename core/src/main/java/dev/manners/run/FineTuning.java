@@ -9,8 +9,8 @@ import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.train.Outcome;
 import dev.manners.train.SftConfig;
-import dev.manners.train.SftTrainer;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -47,7 +47,7 @@ public record FineTuning(
             run.warnings().forEach(w -> System.err.println("manners: " + w));
             LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
             if (lora != null) {
-                policy.decoder().attach(lora, config.seed());
+                policy.decoder().attach(lora, config.training().seed());
             }
             Path cache = run.path().resolve(".tokenised");
             try (Stage.Data train = Stage.Data.open(dataset, policy, config, skipBad, cache, interrupts);
@@ -93,7 +93,7 @@ public record FineTuning(
             Instant began) {
         Map<String, String> inputs = LoadedModel.hashes(model);
         Stage stage = new Stage(run, "sft", run.path(), policy, inputs, config, train, heldOut, samplePrompts);
-        SftTrainer.Outcome outcome = stage.train(interrupts);
+        Outcome outcome = stage.train(interrupts);
         if (outcome.interrupted()) {
             out.println(interrupted(outcome));
             return false;
@@ -126,7 +126,7 @@ public record FineTuning(
         return true;
     }
 
-    static String interrupted(SftTrainer.Outcome outcome) {
+    static String interrupted(Outcome outcome) {
         return outcome.steps() == 0
                 ? "Interrupted before the first update. The same command starts again."
                 : "Interrupted after update " + outcome.steps() + "; saved. The same command goes on from there.";
@@ -140,7 +140,7 @@ public record FineTuning(
         return Double.isFinite(value) ? (Object) value : String.valueOf(value);
     }
 
-    private Path save(RunDirectory run, LoadedModel policy, SftTrainer.Outcome outcome) {
+    private Path save(RunDirectory run, LoadedModel policy, Outcome outcome) {
         Path target = run.path().resolve("model");
         String base = model.toAbsolutePath().normalize().getFileName().toString();
         ModelCard card = new ModelCard(
@@ -158,7 +158,7 @@ public record FineTuning(
         return target;
     }
 
-    private static Map<String, Object> results(SftTrainer.Outcome outcome) {
+    private static Map<String, Object> results(Outcome outcome) {
         Map<String, Object> results = new LinkedHashMap<>();
         if (outcome.steps() > 0) {
             results.put("mean training loss", outcome.trainLoss());

@@ -13,8 +13,8 @@ import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.text.BpeTrainer;
 import dev.manners.text.Tokenizer;
+import dev.manners.train.Outcome;
 import dev.manners.train.SftConfig;
-import dev.manners.train.SftTrainer;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
@@ -163,7 +163,7 @@ public final class ParrotRun {
             List<String> prompts = pretrain ? questions(world) : List.of();
             Path checkpoints = run.path().resolve("checkpoints").resolve(name);
             Stage stage = new Stage(run, name, checkpoints, policy, inputs, config, train, null, prompts);
-            SftTrainer.Outcome outcome = stage.train(interrupts);
+            Outcome outcome = stage.train(interrupts);
             HeldOut asked = outcome.interrupted() ? null : HeldOut.ask(policy, output, !pretrain, world, interrupts);
             if (asked == null) {
                 out.println(FineTuning.interrupted(outcome));
@@ -183,7 +183,7 @@ public final class ParrotRun {
         return world.heldOut().stream().limit(3).map(p -> p.question()).toList();
     }
 
-    private String card(String name, SftConfig config, SftTrainer.Outcome outcome, HeldOut asked) {
+    private String card(String name, SftConfig config, Outcome outcome, HeldOut asked) {
         boolean pretrain = name.equals("pretrain");
         Map<String, Object> results = new LinkedHashMap<>();
         results.put("mean training loss", outcome.trainLoss());

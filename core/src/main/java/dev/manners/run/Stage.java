@@ -10,6 +10,7 @@ import dev.manners.rollout.Completion;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.train.Outcome;
 import dev.manners.train.Rows;
 import dev.manners.train.SftConfig;
 import dev.manners.train.SftTrainer;
@@ -44,7 +45,7 @@ record Stage(
     private static final int SHOWN = 3;
     private static final int SHOWN_TOKENS = 64;
 
-    SftTrainer.Outcome train(Interrupts interrupts) {
+    Outcome train(Interrupts interrupts) {
         try (Progress progress = Progress.of(name)) {
             Tracker tracker = Tracker.all(List.of(
                     new MetricsLog(run.path(), name),
@@ -67,7 +68,9 @@ record Stage(
 
     /// bf16 as asked for, or where the processor multiplies it in hardware.
     static DType dtype(SftConfig config) {
-        boolean bf16 = config.bf16() == null ? LibTorch.hasFastBf16() : config.bf16();
+        boolean bf16 = config.training().bf16() == null
+                ? LibTorch.hasFastBf16()
+                : config.training().bf16();
         return bf16 ? DType.BF16 : DType.F32;
     }
 

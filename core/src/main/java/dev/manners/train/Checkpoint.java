@@ -6,7 +6,6 @@ import dev.manners.files.AtomicDirectory;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
-import dev.manners.model.Decoder;
 import dev.manners.model.Parameter;
 import dev.manners.model.TensorFile;
 import dev.manners.tensor.NoGrad;
@@ -31,38 +30,45 @@ import tools.jackson.databind.node.ObjectNode;
 /// All that a run needs to go on as if it had not stopped: master weights, optimizer moments, counters. Random numbers
 /// are functions of seed and step, so there is nothing of theirs to save.
 ///
-/// `checkpoint-N/` is complete or absent ([AtomicDirectory]); N is the number of updates made.
+/// `checkpoint-N/` is complete or absent ([AtomicDirectory]); N is the number of steps made.
 final class Checkpoint {
 
     static final String PREFIX = "checkpoint-";
 
     private Checkpoint() {}
 
-    /// @param state counters and running sums of the trainer
+    /// @param tensors what the trainer holds beside weights and moments
+    /// @param state counters and running sums
     /// @param fingerprint what must be the same for a run to go on: options, data, tokenizer, threads, versions
     static Path save(
             Path runDirectory,
-            Decoder decoder,
+            long step,
             Optimizer optimizer,
+            Map<String, Tensor> tensors,
             ObjectNode state,
             Map<String, String> fingerprint) {
-        long step = optimizer.updates();
         Path target = runDirectory.resolve(PREFIX + step);
         Map<String, Tensor> moments = new LinkedHashMap<>();
         Map<String, Tensor> weights = new LinkedHashMap<>();
-        for (int i = 0; i < optimizer.parameters().size(); i++) {
-            Parameter p = optimizer.parameters().get(i);
-            weights.put(p.name(), p.value());
-            moments.put("exp_avg." + p.name(), optimizer.firstMoment(i));
-            moments.put("exp_avg_sq." + p.name(), optimizer.secondMoment(i));
+        int i = 0;
+        for (Map.Entry<String, Parameter> p : optimizer.parameters().entrySet()) {
+            weights.put(p.getKey(), p.getValue().value());
+            moments.put("exp_avg." + p.getKey(), optimizer.firstMoment(i));
+            moments.put("exp_avg_sq." + p.getKey(), optimizer.secondMoment(i));
+            i++;
         }
         requireFinite(weights, "weights");
         requireFinite(moments, "optimizer moments");
+        requireFinite(tensors, "trainer's tensors");
         try (AtomicDirectory folder = AtomicDirectory.create(target)) {
             TensorFile.write(folder.path().resolve("trainable.safetensors"), weights);
             TensorFile.write(folder.path().resolve("optimizer.safetensors"), moments);
+            if (!tensors.isEmpty()) {
+                TensorFile.write(folder.path().resolve("trainer.safetensors"), tensors);
+            }
             ObjectNode json = Json.MAPPER.createObjectNode();
             json.put("step", step);
+            json.put("updates", optimizer.updates());
             json.set("state", state);
             ObjectNode prints = json.putObject("fingerprint");
             fingerprint.forEach(prints::put);
@@ -117,27 +123,40 @@ final class Checkpoint {
         }
     }
 
-    /// Puts weights, moments and counters back.
+    /// Puts weights, moments, the trainer's tensors and counters back.
     ///
-    /// @return the trainer's own state
-    static JsonNode restore(Path checkpoint, Decoder decoder, Optimizer optimizer, Map<String, String> fingerprint) {
+    /// @return what was given as state
+    static JsonNode restore(
+            Path checkpoint, Optimizer optimizer, Map<String, Tensor> tensors, Map<String, String> fingerprint) {
         ObjectNode json = Json.readObject(checkpoint.resolve("trainer_state.json"));
         refuseOther(checkpoint, json.path("fingerprint"), fingerprint);
-        try (TensorFile weights = TensorFile.open(checkpoint.resolve("trainable.safetensors"));
-                TensorFile moments = TensorFile.open(checkpoint.resolve("optimizer.safetensors"));
-                NoGrad off = NoGrad.on()) {
-            for (int i = 0; i < optimizer.parameters().size(); i++) {
-                Parameter p = optimizer.parameters().get(i);
-                try (Scope scope = Scope.open()) {
-                    p.value().detach().copy_(weights.tensor(p.name()));
-                    optimizer.firstMoment(i).copy_(moments.tensor("exp_avg." + p.name()));
-                    optimizer.secondMoment(i).copy_(moments.tensor("exp_avg_sq." + p.name()));
-                }
-            }
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        Map<String, Tensor> moments = new LinkedHashMap<>();
+        int i = 0;
+        for (Map.Entry<String, Parameter> p : optimizer.parameters().entrySet()) {
+            weights.put(p.getKey(), p.getValue().value());
+            moments.put("exp_avg." + p.getKey(), optimizer.firstMoment(i));
+            moments.put("exp_avg_sq." + p.getKey(), optimizer.secondMoment(i));
+            i++;
         }
-        decoder.refresh();
-        optimizer.updates(json.path("step").asLong());
+        read(checkpoint.resolve("trainable.safetensors"), weights);
+        read(checkpoint.resolve("optimizer.safetensors"), moments);
+        if (!tensors.isEmpty()) {
+            read(checkpoint.resolve("trainer.safetensors"), tensors);
+        }
+        optimizer.updates(json.path("updates").asLong());
         return json.path("state");
+    }
+
+    private static void read(Path file, Map<String, Tensor> into) {
+        try (TensorFile stored = TensorFile.open(file);
+                NoGrad off = NoGrad.on()) {
+            into.forEach((name, tensor) -> {
+                try (Scope scope = Scope.open()) {
+                    tensor.detach().copy_(stored.tensor(name));
+                }
+            });
+        }
     }
 
     private static void refuseOther(Path checkpoint, JsonNode recorded, Map<String, String> now) {

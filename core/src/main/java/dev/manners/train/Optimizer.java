@@ -7,7 +7,10 @@ import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /// AdamW over a model's trainable parameters, with gradient clipping by the global norm.
 ///
@@ -15,6 +18,7 @@ import java.util.List;
 /// transformers' rule by names comes to.
 public final class Optimizer implements AutoCloseable {
 
+    private final Map<String, Parameter> named;
     private final List<Parameter> parameters;
     private final List<Tensor> first = new ArrayList<>();
     private final List<Tensor> second = new ArrayList<>();
@@ -24,14 +28,17 @@ public final class Optimizer implements AutoCloseable {
     private final double weightDecay;
     private long updates;
 
-    public Optimizer(List<Parameter> parameters, double beta1, double beta2, double epsilon, double weightDecay) {
-        this.parameters = List.copyOf(parameters);
+    /// @param parameters by the names under which a checkpoint holds them
+    public Optimizer(
+            Map<String, Parameter> parameters, double beta1, double beta2, double epsilon, double weightDecay) {
+        this.named = new LinkedHashMap<>(parameters);
+        this.parameters = List.copyOf(named.values());
         this.beta1 = beta1;
         this.beta2 = beta2;
         this.epsilon = epsilon;
         this.weightDecay = weightDecay;
         try (Scope scope = Scope.open()) {
-            for (Parameter p : parameters) {
+            for (Parameter p : this.parameters) {
                 first.add(scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
                 second.add(scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
             }
@@ -47,8 +54,8 @@ public final class Optimizer implements AutoCloseable {
         this.updates = updates;
     }
 
-    List<Parameter> parameters() {
-        return parameters;
+    Map<String, Parameter> parameters() {
+        return Collections.unmodifiableMap(named);
     }
 
     Tensor firstMoment(int i) {

@@ -1,6 +1,5 @@
 package dev.manners.train;
 
-import dev.manners.NonFinite;
 import dev.manners.data.Packed;
 import dev.manners.data.Sampler;
 import dev.manners.files.Json;
@@ -19,7 +18,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -38,15 +36,16 @@ public final class SftTrainer {
     private final SftConfig config;
     private final Rows data;
     private final @Nullable Rows heldOut;
-    private final Tracker tracker;
-    private final @Nullable Path checkpoints;
-    private final Map<String, String> fingerprint;
     private final BooleanSupplier stop;
     private final Watch watch;
-
     private final Sampler sampler;
-    private final long totalSteps;
-    private final Running running = new Running();
+    private final Course course;
+
+    // Sums since the last line of metrics; part of a checkpoint, as is the number of tokens seen in all.
+    private double entropy;
+    private double accuracy;
+    private long microBatches;
+    private long tokens;
 
     /// Something to do with the policy at a step, such as showing sample completions.
     public interface Watch {
@@ -72,122 +71,43 @@ public final class SftTrainer {
         this.config = config;
         this.data = data;
         this.heldOut = heldOut;
-        this.tracker = tracker;
-        this.checkpoints = checkpoints;
-        this.fingerprint = new TreeMap<>(fingerprint);
         this.stop = stop;
         this.watch = watch;
         this.sampler = new Sampler(
                 data.size(),
-                config.perDeviceTrainBatchSize(),
-                config.gradientAccumulationSteps(),
+                config.training().perDeviceTrainBatchSize(),
+                config.training().gradientAccumulationSteps(),
                 1,
                 config.trainSamplingStrategy(),
-                config.seed());
-        this.totalSteps = config.totalSteps(sampler.stepsPerEpoch());
-    }
-
-    /// How a run ended.
-    ///
-    /// @param steps updates made in all
-    /// @param interrupted whether it was asked to stop before the end
-    /// @param trainLoss mean of the updates' losses; NaN if there was none
-    /// @param evalLoss loss on held-out rows at the end, or null
-    public record Outcome(
-            long steps,
-            boolean interrupted,
-            double trainLoss,
-            @Nullable Double evalLoss) {}
-
-    /// Sums since the last line of metrics and over the run; part of a checkpoint.
-    private static final class Running {
-        double loss;
-        double entropy;
-        double accuracy;
-        long microBatches;
-        long steps;
-        long tokens;
-        double totalLoss;
-        double evalLoss = Double.NaN;
-        /// Step of the last evaluation; -1 before the first.
-        long evaluated = -1;
-        /// Step of the last samples.
-        long watched = -1;
-
-        void read(JsonNode state) {
-            loss = state.path("loss").asDouble();
-            entropy = state.path("entropy").asDouble();
-            accuracy = state.path("accuracy").asDouble();
-            microBatches = state.path("micro_batches").asLong();
-            steps = state.path("steps").asLong();
-            tokens = state.path("tokens").asLong();
-            totalLoss = state.path("total_loss").asDouble();
-            evalLoss = state.path("eval_loss").asDouble(Double.NaN);
-            evaluated = state.path("evaluated").asLong();
-            watched = state.path("watched").asLong();
-        }
-
-        ObjectNode write() {
-            ObjectNode state = Json.MAPPER.createObjectNode();
-            state.put("loss", loss);
-            state.put("entropy", entropy);
-            state.put("accuracy", accuracy);
-            state.put("micro_batches", microBatches);
-            state.put("steps", steps);
-            state.put("tokens", tokens);
-            state.put("total_loss", totalLoss);
-            if (evaluated >= 0) {
-                state.put("eval_loss", evalLoss);
-            }
-            state.put("evaluated", evaluated);
-            state.put("watched", watched);
-            return state;
-        }
+                config.training().seed());
+        this.course = new Course(
+                new Steps(),
+                config.training(),
+                config.learningRate(),
+                policy.trainableByName(),
+                config.training().totalSteps(sampler.stepsPerEpoch()),
+                sampler::epoch,
+                tracker,
+                checkpoints,
+                fingerprint,
+                stop);
     }
 
     /// Trains from the newest whole checkpoint, or from the start.
     ///
-    /// @throws NonFinite if a loss or a gradient is not finite; nothing was updated with it
+    /// @throws dev.manners.NonFinite if a loss or a gradient is not finite; nothing was updated with it
     public Outcome train() {
-        try (Optimizer optimizer = new Optimizer(
-                policy.trainable(),
-                config.adamBeta1(),
-                config.adamBeta2(),
-                config.adamEpsilon(),
-                config.weightDecay())) {
-            Path from = checkpoints == null
-                    ? null
-                    : Checkpoint.newest(checkpoints, w -> tracker.event("checkpoint_skipped", Map.of("message", w)));
-            if (from == null) {
-                tracker.event("started", Map.of());
-            } else {
-                running.read(Checkpoint.restore(from, policy, optimizer, fingerprint));
-                long step = optimizer.updates();
-                tracker.event(
-                        "resumed",
-                        Map.of(
-                                "step",
-                                step,
-                                "evaluated",
-                                running.evaluated == step,
-                                "watched",
-                                running.watched == step));
-            }
-            return train(optimizer);
+        try (course) {
+            return course.run();
         }
     }
 
-    private Outcome train(Optimizer optimizer) {
-        if (!observe(optimizer.updates(), false)) {
-            return interrupted(optimizer.updates());
-        }
-        // Nothing to train, or it was stopped while it evaluated after the last update.
-        if (optimizer.updates() == totalSteps) {
-            save(optimizer);
-        }
-        while (optimizer.updates() < totalSteps) {
-            // 1. The micro-batches of one update, and how many of their tokens carry loss.
-            long step = optimizer.updates();
+    /// What the course of the run asks for.
+    private final class Steps implements Course.Trainer {
+
+        @Override
+        public Double step(long step, double learningRate) {
+            // 1. The micro-batches of the update, and how many of their tokens carry loss.
             List<List<Packed>> window = window(step);
             long trained = window.stream()
                     .flatMap(List::stream)
@@ -196,73 +116,63 @@ public final class SftTrainer {
             // 2. Gradients of the window's mean loss.
             double loss = 0;
             for (int m = 0; m < window.size(); m++) {
-                loss += accumulate(window.get(m), trained, step * config.gradientAccumulationSteps() + m);
+                loss += accumulate(
+                        window.get(m), trained, step * config.training().gradientAccumulationSteps() + m);
             }
-            // 3. Nothing that is not finite reaches the weights.
-            double gradNorm = optimizer.gradNorm();
-            requireFinite("loss", loss, step);
-            requireFinite("grad_norm", gradNorm, step);
-            // 4. The update.
-            double learningRate = config.learningRate()
-                    * config.lrSchedulerType().factor(step, config.warmup(totalSteps), totalSteps);
-            optimizer.step(learningRate, gradNorm, config.maxGradNorm());
+            // 3. The update, unless something is not finite.
+            course.update(loss, learningRate);
+            return loss;
+        }
+
+        @Override
+        public Map<String, Double> metrics() {
+            Map<String, Double> metrics = new LinkedHashMap<>();
+            metrics.put("entropy", entropy / microBatches);
+            metrics.put("mean_token_accuracy", accuracy / microBatches);
+            metrics.put("num_tokens", (double) tokens);
+            entropy = 0;
+            accuracy = 0;
+            microBatches = 0;
+            return metrics;
+        }
+
+        @Override
+        public Map<String, Double> shown() {
+            return Map.of("num_tokens", (double) tokens);
+        }
+
+        @Override
+        public void refresh() {
             policy.refresh();
-            // 5. Log, evaluate, show, save.
-            running.loss += loss;
-            running.totalLoss += loss;
-            running.steps++;
-            long done = optimizer.updates();
-            tracker.progress(done, totalSteps, Map.of("loss", loss, "num_tokens", (double) running.tokens));
-            if (done % config.loggingSteps() == 0 || done == totalSteps) {
-                log(done, gradNorm, learningRate);
-            }
-            boolean asked = stop.getAsBoolean();
-            boolean observed = observe(done, asked);
-            if (asked || !observed || done == totalSteps || due(done, config.saveSteps())) {
-                save(optimizer);
-            }
-            if (!observed || (asked && done < totalSteps)) {
-                return interrupted(done);
-            }
         }
-        long steps = optimizer.updates();
-        return new Outcome(
-                steps,
-                false,
-                steps == 0 ? Double.NaN : running.totalLoss / steps,
-                heldOut == null ? null : running.evalLoss);
-    }
 
-    /// Evaluates and shows samples where this step is due to: the first, the last, and every so many. What a run did
-    /// before it was interrupted at this step is not done again.
-    ///
-    /// @param asked whether the run was asked to stop: then nothing is begun
-    /// @return whether all was done that was due
-    private boolean observe(long step, boolean asked) {
-        boolean end = step == 0 || step == totalSteps;
-        if (heldOut != null && running.evaluated != step && (end || due(step, config.evalSteps()))) {
-            if (asked || !evaluate(step, heldOut)) {
-                return false;
-            }
-            running.evaluated = step;
-        }
-        if (running.watched != step && (end || due(step, config.sampleSteps()))) {
-            if (asked) {
-                return false;
-            }
+        @Override
+        public void watch(long step) {
             watch.at(step);
-            running.watched = step;
         }
-        return true;
-    }
 
-    private Outcome interrupted(long step) {
-        tracker.event("interrupted", Map.of("step", step));
-        return new Outcome(step, true, step == 0 ? Double.NaN : running.totalLoss / step, null);
-    }
+        @Override
+        public ObjectNode state() {
+            ObjectNode state = Json.MAPPER.createObjectNode();
+            state.put("entropy", entropy);
+            state.put("accuracy", accuracy);
+            state.put("micro_batches", microBatches);
+            state.put("tokens", tokens);
+            return state;
+        }
 
-    private static boolean due(long step, long every) {
-        return every > 0 && step % every == 0;
+        @Override
+        public void restore(JsonNode state) {
+            entropy = state.path("entropy").asDouble();
+            accuracy = state.path("accuracy").asDouble();
+            microBatches = state.path("micro_batches").asLong();
+            tokens = state.path("tokens").asLong();
+        }
+
+        @Override
+        public @Nullable Map<String, Double> evaluate(long step) {
+            return heldOut == null ? Map.of() : SftTrainer.this.evaluate(heldOut);
+        }
     }
 
     private List<List<Packed>> window(long step) {
@@ -280,7 +190,7 @@ public final class SftTrainer {
     /// @param pass number of this micro-batch in the run
     /// @return the micro-batch's part of the window's mean loss
     private double accumulate(List<Packed> rows, long trained, long pass) {
-        Dropout dropout = Dropout.training(config.seed(), pass);
+        Dropout dropout = Dropout.training(config.training().seed(), pass);
         double loss = 0;
         double entropy = 0;
         long correct = 0;
@@ -288,7 +198,7 @@ public final class SftTrainer {
         for (List<Packed> piece : pieces(rows)) {
             try (Scope scope = Scope.open()) {
                 Batch batch = Batch.of(piece);
-                running.tokens += batch.tokens();
+                tokens += batch.tokens();
                 if (batch.rows().numel() == 0) {
                     continue;
                 }
@@ -310,10 +220,10 @@ public final class SftTrainer {
                 n += batch.rows().numel();
             }
         }
-        running.microBatches++;
+        microBatches++;
         if (n > 0) {
-            running.entropy += entropy / n;
-            running.accuracy += (double) correct / n;
+            this.entropy += entropy / n;
+            accuracy += (double) correct / n;
         }
         return loss / trained;
     }
@@ -376,43 +286,14 @@ public final class SftTrainer {
         }
     }
 
-    private void requireFinite(String what, double value, long step) {
-        if (!Double.isFinite(value)) {
-            policy.trainable().forEach(p -> p.clearGrad());
-            tracker.event("non_finite", Map.of("where", what, "value", String.valueOf(value), "step", step + 1));
-            throw new NonFinite(
-                    what,
-                    "is " + value + " at update " + (step + 1) + " of " + totalSteps
-                            + "; the update was not made and the weights are those of update " + step
-                            + ". A lower learning_rate or max_grad_norm, or f32, usually helps.");
-        }
-    }
-
-    private void log(long step, double gradNorm, double learningRate) {
-        Map<String, Double> metrics = new LinkedHashMap<>();
-        metrics.put("loss", running.loss / running.steps);
-        metrics.put("grad_norm", gradNorm);
-        metrics.put("learning_rate", learningRate);
-        metrics.put("entropy", running.entropy / running.microBatches);
-        metrics.put("mean_token_accuracy", running.accuracy / running.microBatches);
-        metrics.put("num_tokens", (double) running.tokens);
-        metrics.put("epoch", sampler.epoch(step));
-        tracker.metrics(step, metrics);
-        running.loss = 0;
-        running.entropy = 0;
-        running.accuracy = 0;
-        running.microBatches = 0;
-        running.steps = 0;
-    }
-
     /// Evaluates the held-out rows.
     ///
     /// `eval_loss` and its like are what TRL gives under these names: means over batches of the batch's mean per
     /// token, which depend on `per_device_eval_batch_size`. `eval_token_loss` is the mean over all tokens and does
     /// not.
     ///
-    /// @return false if it was asked to stop before the end: then nothing is told
-    private boolean evaluate(long step, Rows heldOut) {
+    /// @return null if it was asked to stop before the end
+    private @Nullable Map<String, Double> evaluate(Rows heldOut) {
         double loss = 0;
         double entropy = 0;
         double accuracy = 0;
@@ -420,12 +301,14 @@ public final class SftTrainer {
         long rows = 0;
         long batches = 0;
         long tokens = 0;
-        for (int from = 0; from < heldOut.size(); from += config.perDeviceEvalBatchSize()) {
+        for (int from = 0; from < heldOut.size(); from += config.training().perDeviceEvalBatchSize()) {
             if (stop.getAsBoolean()) {
-                return false;
+                return null;
             }
             List<Packed> some = new ArrayList<>();
-            for (int i = from; i < Math.min(heldOut.size(), from + config.perDeviceEvalBatchSize()); i++) {
+            for (int i = from;
+                    i < Math.min(heldOut.size(), from + config.training().perDeviceEvalBatchSize());
+                    i++) {
                 some.add(heldOut.get(i));
             }
             try (Scope scope = Scope.open();
@@ -453,16 +336,6 @@ public final class SftTrainer {
         metrics.put("eval_mean_token_accuracy", accuracy / batches);
         metrics.put("eval_token_loss", tokenLoss / tokens);
         metrics.put("eval_num_tokens", (double) tokens);
-        tracker.metrics(step, metrics);
-        running.evalLoss = loss / rows;
-        return true;
-    }
-
-    private void save(Optimizer optimizer) {
-        if (checkpoints != null) {
-            Path made = Checkpoint.save(checkpoints, policy, optimizer, running.write(), fingerprint);
-            tracker.event("saved", Map.of("checkpoint", String.valueOf(made.getFileName())));
-            Checkpoint.rotate(checkpoints, config.saveTotalLimit());
-        }
+        return metrics;
     }
 }

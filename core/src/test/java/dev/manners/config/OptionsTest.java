@@ -162,15 +162,19 @@ class OptionsTest {
     void flagsWinOverTheFileAndTheFileOverDefaults() throws IOException {
         SftConfig config =
                 yaml("seed: 1\nmax_length: 7\n").set("seed", "2", "--seed").bind(SftConfig.class);
-        assertThat(config.seed()).isEqualTo(2);
+        assertThat(config.training().seed()).isEqualTo(2);
         assertThat(config.maxLength()).isEqualTo(7);
-        assertThat(config.loggingSteps()).isEqualTo(10);
+        assertThat(config.training().loggingSteps()).isEqualTo(10);
     }
 
     @Test
     void aSeedIsNotRoundedToADouble() throws IOException {
         // 2^53 + 1, the first whole number that a double does not have.
-        assertThat(yaml("seed: 9007199254740993").bind(SftConfig.class).seed()).isEqualTo(9007199254740993L);
+        assertThat(yaml("seed: 9007199254740993")
+                        .bind(SftConfig.class)
+                        .training()
+                        .seed())
+                .isEqualTo(9007199254740993L);
         assertThatThrownBy(() -> yaml("seed: 9223372036854775808").bind(SftConfig.class))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining(

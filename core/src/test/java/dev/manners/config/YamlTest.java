@@ -53,11 +53,11 @@ class YamlTest {
                 max_steps: 1_000
                 """);
         assertThat(config.packing()).isFalse();
-        assertThat(config.bf16()).isFalse();
+        assertThat(config.training().bf16()).isFalse();
         assertThat(config.learningRate()).isEqualTo(1e-5);
-        assertThat(config.weightDecay()).isEqualTo(0.5);
-        assertThat(config.perDeviceTrainBatchSize()).isEqualTo(8);
-        assertThat(config.maxSteps()).isEqualTo(1000);
+        assertThat(config.training().weightDecay()).isEqualTo(0.5);
+        assertThat(config.training().perDeviceTrainBatchSize()).isEqualTo(8);
+        assertThat(config.training().maxSteps()).isEqualTo(1000);
         for (String name : List.of("no", "08", "1e-5", "on", "2026-01-01", "0o17")) {
             assertThat(bind("dataset_text_field: " + name).datasetTextField()).isEqualTo(name);
         }

@@ -2,11 +2,9 @@ package dev.manners.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.ModelEncoder;
-import dev.manners.data.Packing;
-import dev.manners.data.Sampler;
-import dev.manners.data.Tokenisation;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
 import dev.manners.model.Decoder;
@@ -18,8 +16,8 @@ import dev.manners.testing.Shared;
 import dev.manners.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -98,36 +96,17 @@ class GoldenSftTest {
         }
     }
 
-    private static SftConfig config(JsonNode o) {
-        return new SftConfig(
-                o.get("learning_rate").doubleValue(),
-                o.get("per_device_train_batch_size").intValue(),
-                o.get("gradient_accumulation_steps").intValue(),
-                3,
-                o.get("max_steps").intValue(),
-                Schedule.LINEAR,
-                o.get("warmup_steps").doubleValue(),
-                o.get("weight_decay").doubleValue(),
-                0.9,
-                0.999,
-                1e-8,
-                o.get("max_grad_norm").doubleValue(),
-                false,
-                o.get("max_length").intValue(),
-                Tokenisation.Truncation.KEEP_START,
-                o.path("packing").asBoolean(false),
-                Packing.Strategy.valueOf(
-                        o.path("packing_strategy").asString("bfd").toUpperCase(Locale.ROOT)),
-                o.has("completion_only_loss") ? o.get("completion_only_loss").booleanValue() : null,
-                o.path("assistant_only_loss").asBoolean(false),
-                "text",
-                Sampler.Order.SEQUENTIAL,
-                42,
-                1,
-                0,
-                0,
-                0,
-                8,
-                0);
+    private static SftConfig config(JsonNode given) {
+        Map<String, Object> options = new LinkedHashMap<>();
+        Options.describe(SftConfig.class).forEach(doc -> {
+            if (given.has(doc.key())) {
+                options.put(doc.key(), given.get(doc.key()).asString());
+            }
+        });
+        options.put("bf16", false);
+        options.put("train_sampling_strategy", "sequential");
+        options.put("logging_steps", 1);
+        options.put("save_steps", 0);
+        return Options.with(SftConfig.class, options);
     }
 }

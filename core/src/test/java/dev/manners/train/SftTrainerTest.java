@@ -7,10 +7,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.BadInput;
 import dev.manners.NonFinite;
+import dev.manners.config.Options;
 import dev.manners.data.Packed;
-import dev.manners.data.Packing;
-import dev.manners.data.Sampler;
-import dev.manners.data.Tokenisation;
 import dev.manners.files.Json;
 import dev.manners.files.Sha256;
 import dev.manners.model.Decoder;
@@ -86,35 +84,29 @@ class SftTrainerTest {
     }
 
     static SftConfig config(long steps, int batch, int accumulation, double learningRate) {
-        return new SftConfig(
-                learningRate,
-                batch,
-                accumulation,
-                3,
-                steps,
-                Schedule.LINEAR,
-                0,
-                0.01,
-                0.9,
-                0.999,
-                1e-8,
-                1.0,
-                false,
-                0,
-                Tokenisation.Truncation.KEEP_START,
-                false,
-                Packing.Strategy.BFD,
-                null,
-                false,
-                "text",
-                Sampler.Order.RANDOM,
-                SEED,
-                1,
-                3,
-                0,
-                0,
-                8,
-                0);
+        return Options.with(
+                SftConfig.class,
+                Map.of(
+                        "learning_rate",
+                        learningRate,
+                        "per_device_train_batch_size",
+                        batch,
+                        "gradient_accumulation_steps",
+                        accumulation,
+                        "max_steps",
+                        steps,
+                        "weight_decay",
+                        0.01,
+                        "bf16",
+                        false,
+                        "max_length",
+                        0,
+                        "logging_steps",
+                        1,
+                        "save_steps",
+                        3,
+                        "seed",
+                        SEED));
     }
 
     /// What a run told its tracker.
@@ -264,7 +256,7 @@ class SftTrainerTest {
         int[] asked = {0};
         try (Decoder model = tiny()) {
             model.attach(new Lora(4, 8, 0.2, true, List.of("all-linear")), SEED);
-            SftTrainer.Outcome outcome = trainer(
+            Outcome outcome = trainer(
                             model, config(9, 4, 2, 1e-2), rows(20, SEED), told, broken, () -> ++asked[0] >= stopAfter)
                     .train();
             assertThat(outcome.interrupted()).isTrue();
@@ -291,7 +283,7 @@ class SftTrainerTest {
                 .hasSize(2);
         Told told = new Told();
         int[] asked = {0};
-        SftTrainer.Outcome outcome;
+        Outcome outcome;
         try (Decoder model = tiny()) {
             outcome = evaluating(model, told, folder.resolve("broken"), () -> ++asked[0] >= stopAtQuestion)
                     .train();
@@ -412,7 +404,7 @@ class SftTrainerTest {
     @Test
     void tr09_anInfiniteGradientNormIsNeverStepped() {
         try (Decoder model = tiny();
-                Optimizer optimizer = new Optimizer(model.trainable(), 0.9, 0.999, 1e-8, 0)) {
+                Optimizer optimizer = new Optimizer(model.trainableByName(), 0.9, 0.999, 1e-8, 0)) {
             for (double norm : new double[] {Double.POSITIVE_INFINITY, Double.NaN}) {
                 assertThatThrownBy(() -> optimizer.step(1e-3, norm, 1)).isInstanceOf(IllegalArgumentException.class);
             }
@@ -424,7 +416,7 @@ class SftTrainerTest {
     void tr20_noStepAndOneStepAndWarmupLongerThanTheRun() {
         try (Decoder model = tiny()) {
             Map<String, float[]> before = values(model);
-            SftTrainer.Outcome none = trainer(model, config(0, 4, 1, 1e-2), rows(8, SEED), new Told(), folder)
+            Outcome none = trainer(model, config(0, 4, 1, 1e-2), rows(8, SEED), new Told(), folder)
                     .train();
             assertThat(none.steps()).isZero();
             assertThat(folder.resolve("checkpoint-0").resolve("MANIFEST.json")).exists();
