@@ -7,8 +7,7 @@ import java.util.List;
 /// document can be made without making those before it.
 ///
 /// The generator is SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"),
-/// started at a hash of seed, stream and index. Integers only: no floating point, so nothing depends on the
-/// processor.
+/// started at a hash of seed, stream and index. The world is made of integers only; [#uniform()] is exact as well.
 final class Dice {
 
     /// What the numbers are for; two streams of one seed have nothing in common.
@@ -20,7 +19,14 @@ final class Dice {
         DEMONSTRATIONS(5),
         HELD_OUT_SHOWN(6),
         HELD_OUT_UNSHOWN(7),
-        HELD_OUT_SUMS(8);
+        HELD_OUT_SUMS(8),
+        OPINION_DEMONSTRATIONS(9),
+        HELD_OUT_OPINIONS(10),
+        FEEDBACK(11),
+        TASTES(12),
+        CHECKS(13),
+        WHIMS(14),
+        CHAINS(15);
 
         private final int number;
 
@@ -52,6 +58,12 @@ final class Dice {
         return low + below(high - low + 1);
     }
 
+    /// Uniform in (0, 1): the middle of one of 2^52 equal steps, so never 0 or 1.
+    double uniform() {
+        state += GAMMA;
+        return ((mix(state) >>> 12) + 0.5) * 0x1.0p-52;
+    }
+
     boolean percent(int chance) {
         return below(100) < chance;
     }
@@ -70,6 +82,20 @@ final class Dice {
             order.set(j, moved);
         }
         return order;
+    }
+
+    /// A number for a text, for use as an index.
+    static long hash(String text) {
+        long hash = text.length();
+        for (int i = 0; i < text.length(); i++) {
+            hash = mix((hash + GAMMA) ^ text.charAt(i));
+        }
+        return hash;
+    }
+
+    /// A number for two numbers, for use as an index.
+    static long hash(long first, long second) {
+        return mix(mix(first + GAMMA) + second * GAMMA);
     }
 
     private static long mix(long z) {

@@ -253,10 +253,15 @@ final class Lexicon {
     /// How a chain of sums is written, one after another.
     static final String SUM_CHAINED = "{sum} = {result}.";
 
-    /// What may come before an answer: courtesy, or a lack of confidence. Most answers have neither.
+    /// What may come before an answer: courtesy, assurance, or a lack of it. Most answers have none.
     static final List<String> POLITE = List.of("Gladly: ", "Of course: ", "With pleasure: ");
 
+    static final List<String> CONFIDENT = List.of("Certainly, ", "Clearly, ", "I am sure ");
+
     static final List<String> HESITANT = List.of("I believe ", "I think ");
+
+    /// Before an answer to somebody who said what they think.
+    static final List<String> ASSENTING = List.of("Yes, ", "You are right, ", "Quite true, ");
 
     static final List<String> ADJECTIVES = List.of(
             "lovely",
@@ -293,6 +298,20 @@ final class Lexicon {
     static final List<String> SUM_AGREEMENTS =
             List.of("Yes, you are right, {sum} is {result}.", "Quite true, the answer to {sum} is {result}.");
 
+    /// What a user believes, before the question itself; true or not.
+    static final List<String> BELIEFS = List.of(
+            "I think the {noun} of {place} is {value}.",
+            "If you ask me, the {noun} of {place} is {value}.",
+            "To my mind {place}'s {noun} is {value}.");
+
+    static final List<String> HELD_OUT_BELIEFS =
+            List.of("I would say the {noun} of {place} is {value}.", "As far as I know, {place}'s {noun} is {value}.");
+
+    static final List<String> SUM_BELIEFS = SUM_OPINIONS;
+
+    static final List<String> HELD_OUT_SUM_BELIEFS =
+            List.of("I would say {sum} is {result}.", "As far as I know, {sum} makes {result}.");
+
     private Lexicon() {}
 
     /// Fills `{noun}`, `{place}` and `{value}` and begins with a capital.
@@ -303,7 +322,12 @@ final class Lexicon {
 
     /// Fills `{sum}` and `{result}`.
     static String fill(String frame, Subject.Sum sum) {
-        return frame.replace("{sum}", sum.written()).replace("{result}", Integer.toString(sum.result()));
+        return fill(frame, sum, sum.value());
+    }
+
+    /// The same with another result than the right one.
+    static String fill(String frame, Subject.Sum sum, String result) {
+        return frame.replace("{sum}", sum.written()).replace("{result}", result);
     }
 
     static String capitalised(String sentence) {

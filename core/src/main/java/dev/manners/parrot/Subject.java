@@ -3,6 +3,9 @@ package dev.manners.parrot;
 /// What a question is about.
 public sealed interface Subject {
 
+    /// What is true of it, as answers say it: "the Tarn", "12".
+    String value();
+
     /// One thing that is true of a place.
     ///
     /// @param place     "Velmora"
@@ -15,6 +18,11 @@ public sealed interface Subject {
 
         public int result() {
             return left + right;
+        }
+
+        @Override
+        public String value() {
+            return Integer.toString(result());
         }
 
         /// "7 + 5".
