@@ -8,7 +8,7 @@ import org.apache.commons.statistics.distribution.BetaDistribution;
 public final class Intervals {
 
     private static final double Z = 1.959963984540054; // 97.5 % quantile of the standard normal
-    private static final double TAIL = 0.025;
+    static final double TAIL = 0.025;
 
     private Intervals() {}
 
@@ -132,7 +132,7 @@ public final class Intervals {
     }
 
     /// Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996).
-    private static double quantile(double[] sorted, double p) {
+    static double quantile(double[] sorted, double p) {
         double at = p * (sorted.length - 1);
         int below = (int) at;
         int above = Math.min(below + 1, sorted.length - 1);
