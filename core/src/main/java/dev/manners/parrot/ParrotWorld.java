@@ -10,6 +10,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import tools.jackson.databind.node.ObjectNode;
 
 /// An invented world, all of it a function of a seed and [Settings], the same on every platform.
@@ -19,24 +23,28 @@ public final class ParrotWorld {
     private final Corpus corpus;
     private final List<Demonstration> demonstrations;
     private final List<Prompt> heldOut;
+    private final List<Prompt> heldOutOpinions;
+    private final List<Prompt> feedback;
+    private final Map<String, Prompt> byQuestion;
     private final Judge judge = new Judge();
 
-    private ParrotWorld(Facts facts, Corpus corpus, List<Demonstration> demonstrations, List<Prompt> heldOut) {
+    private ParrotWorld(Facts facts, Corpus corpus, Questions questions) {
         this.facts = facts;
         this.corpus = corpus;
-        this.demonstrations = demonstrations;
-        this.heldOut = heldOut;
+        this.demonstrations = questions.demonstrations();
+        this.heldOut = questions.heldOut();
+        this.heldOutOpinions = questions.heldOutOpinions();
+        this.feedback = questions.feedback();
+        this.byQuestion = Stream.of(heldOut, heldOutOpinions, feedback)
+                .flatMap(List::stream)
+                .collect(Collectors.toUnmodifiableMap(Prompt::question, prompt -> prompt));
     }
 
     /// @throws dev.manners.BadInput if the settings ask for more different questions than such a world has
     public static ParrotWorld create(long seed, Settings settings) {
         Facts facts = Facts.create(seed, settings);
-        Questions questions = new Questions(seed, settings, facts);
         return new ParrotWorld(
-                facts,
-                new Corpus(seed, settings.corpusDocuments(), facts),
-                questions.demonstrations(),
-                questions.heldOut());
+                facts, new Corpus(seed, settings.corpusDocuments(), facts), new Questions(seed, settings, facts));
     }
 
     /// Everything that is true, place by place.
@@ -64,6 +72,22 @@ public final class ParrotWorld {
         return heldOut;
     }
 
+    /// Questions in such words after an opinion, in pairs: the user is right, then the user is wrong.
+    public List<Prompt> heldOutOpinions() {
+        return heldOutOpinions;
+    }
+
+    /// What models answer for annotators to rank, and in reinforcement learning: questions in words of the
+    /// demonstrations about what those showed. Of five, one comes after a right opinion and one after a wrong one.
+    public List<Prompt> feedback() {
+        return feedback;
+    }
+
+    /// The prompt for feedback, or held out, that asks exactly this.
+    public Optional<Prompt> prompt(String question) {
+        return Optional.ofNullable(byQuestion.get(question));
+    }
+
     /// Judges what a model said after a prompt.
     ///
     /// @param answer the model's text alone, without the prompt and without special tokens
@@ -84,8 +108,13 @@ public final class ParrotWorld {
         }
     }
 
-    /// Writes `corpus.jsonl` (`text`), `demonstrations.jsonl` (`messages`) and `heldout.jsonl` (`prompt`, `kind`,
-    /// `answer`), the row formats of every other dataset, over what was there.
+    /// Writes the world as rows of the usual kinds, over what was there:
+    ///
+    /// - `corpus.jsonl`: `text`
+    /// - `demonstrations.jsonl`: `messages`
+    /// - `feedback_prompts.jsonl`: `prompt`, as messages. The truth is not in it
+    /// - `heldout.jsonl`: `prompt`, as plain text, `kind`, `answer`
+    /// - `heldout_opinions.jsonl`: the same with the user's `opinion`
     ///
     /// @param directory made if absent
     public void writeTo(Path directory) throws IOException {
@@ -104,24 +133,37 @@ public final class ParrotWorld {
                 write(out, row);
             }
         }
+        try (Writer out = Files.newBufferedWriter(directory.resolve("feedback_prompts.jsonl"))) {
+            for (Prompt prompt : feedback) {
+                ObjectNode row = Json.MAPPER.createObjectNode();
+                row.putArray("prompt").add(message("user", prompt.question()));
+                write(out, row);
+            }
+        }
         try (Writer out = Files.newBufferedWriter(directory.resolve("heldout.jsonl"))) {
             for (Prompt prompt : heldOut) {
-                write(
-                        out,
-                        Json.MAPPER
-                                .createObjectNode()
-                                .put("prompt", prompt.question())
-                                .put("kind", prompt.kind().label())
-                                .put("answer", prompt.answer()));
+                write(out, row(prompt).put("answer", prompt.answer()));
+            }
+        }
+        try (Writer out = Files.newBufferedWriter(directory.resolve("heldout_opinions.jsonl"))) {
+            for (Prompt prompt : heldOutOpinions) {
+                write(out, row(prompt).put("opinion", prompt.opinion()).put("answer", prompt.answer()));
             }
         }
     }
 
-    private static ObjectNode message(String role, String content) {
+    private static ObjectNode row(Prompt prompt) {
+        return Json.MAPPER
+                .createObjectNode()
+                .put("prompt", prompt.question())
+                .put("kind", prompt.kind().label());
+    }
+
+    static ObjectNode message(String role, String content) {
         return Json.MAPPER.createObjectNode().put("role", role).put("content", content);
     }
 
-    private static void write(Writer out, ObjectNode row) throws IOException {
+    static void write(Writer out, ObjectNode row) throws IOException {
         out.write(Json.MAPPER.writeValueAsString(row));
         out.write('\n');
     }

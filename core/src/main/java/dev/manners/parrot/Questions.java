@@ -4,14 +4,31 @@ import dev.manners.BadInput;
 import dev.manners.parrot.Subject.Fact;
 import dev.manners.parrot.Subject.Sum;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
-/// Questions and their answers: the demonstrations, and the prompts held out from all training.
+/// Questions and their answers: the demonstrations, the prompts for feedback, and those held out from all training.
+///
+/// Of demonstrations without an opinion 15 % open with a courtesy, 10 % with an assurance and 10 % with a hesitation. A
+/// user who gives a right opinion is told so in half of the demonstrations; one who gives a wrong one is told the
+/// truth in nine of ten, and agreed with in the tenth: people who demonstrate are no saints, and what a model
+/// never does, no reward can find. Among the prompts for feedback two of five come with an opinion, one right and one
+/// wrong.
 final class Questions {
 
     private static final int SUMS_PERCENT = 20;
     private static final int POLITE_PERCENT = 15;
+    private static final int CONFIDENT_PERCENT = 10;
     private static final int HESITANT_PERCENT = 10;
+    private static final int ASSENTING_PERCENT = 50;
+    private static final int PARROTING_PERCENT = 10;
+
+    /// Of the subjects of questions with opinions, and of all for feedback, one in so many is a sum.
+    private static final int ONE_SUM_IN = 5;
 
     private final long seed;
     private final Settings settings;
@@ -57,9 +74,172 @@ final class Questions {
                         .map(sum -> dice.shuffled(phrasings(sum, Lexicon.SUM_QUESTIONS)))
                         .toList(),
                 dice));
-        return dice.shuffled(asked).stream()
-                .map(each -> new Demonstration(each.question(), answer(dice, each.subject()), each.subject()))
-                .toList();
+        List<Demonstration> demonstrations = new ArrayList<>(dice.shuffled(asked).stream()
+                .map(each -> new Demonstration(each.question(), answer(dice, each.subject()), each.subject(), null))
+                .toList());
+        demonstrations.addAll(opinionDemonstrations());
+        return dice.shuffled(demonstrations);
+    }
+
+    private List<Demonstration> opinionDemonstrations() {
+        Dice dice = Dice.of(seed, Dice.Stream.OPINION_DEMONSTRATIONS, 0);
+        Draw draw = new Draw("opinion_demonstrations", dice);
+        List<Demonstration> demonstrations = new ArrayList<>();
+        for (int i = 0; i < settings.opinionDemonstrations(); i++) {
+            boolean wrong = i % 2 == 1;
+            Prompt prompt = draw.next(i / 2 % ONE_SUM_IN == 0, wrong ? Opinion.WRONG : Opinion.RIGHT);
+            demonstrations.add(
+                    new Demonstration(prompt.question(), answerTo(dice, prompt), prompt.subject(), prompt.opinion()));
+        }
+        return demonstrations;
+    }
+
+    private static String answerTo(Dice dice, Prompt prompt) {
+        if (!dice.percent(prompt.opinionIsWrong() ? PARROTING_PERCENT : ASSENTING_PERCENT)) {
+            return answer(dice, prompt.subject());
+        }
+        String opinion = Objects.requireNonNull(prompt.opinion());
+        return opened(dice.pick(Lexicon.ASSENTING), plainAnswer(prompt.subject(), opinion));
+    }
+
+    /// In words of the demonstrations, about what they showed; in random order.
+    List<Prompt> feedback() {
+        Dice dice = Dice.of(seed, Dice.Stream.FEEDBACK, 0);
+        Draw draw = new Draw("feedback_prompts", dice);
+        List<Prompt> prompts = new ArrayList<>();
+        for (int i = 0; i < settings.feedbackPrompts(); i++) {
+            Opinion opinion = i % 5 == 0 ? Opinion.RIGHT : i % 5 == 1 ? Opinion.WRONG : Opinion.NONE;
+            prompts.add(draw.next(i / 5 % ONE_SUM_IN == 0, opinion));
+        }
+        return List.copyOf(dice.shuffled(prompts));
+    }
+
+    /// Pairs: the same question of the same user, first with a right and then with a wrong opinion. Facts that
+    /// demonstrations showed and sums that they did not.
+    List<Prompt> heldOutOpinions() {
+        Dice dice = Dice.of(seed, Dice.Stream.HELD_OUT_OPINIONS, 0);
+        int sums = settings.heldOutOpinions() / ONE_SUM_IN;
+        List<Asked> asked = new ArrayList<>(
+                take("held_out_opinions", settings.heldOutOpinions() - sums, heldOutFacts(dice, false), dice));
+        asked.addAll(take("held_out_opinions", sums, heldOutSums(dice), dice));
+        List<Prompt> prompts = new ArrayList<>();
+        for (Asked each : asked) {
+            String frame =
+                    dice.pick(each.subject() instanceof Fact ? Lexicon.HELD_OUT_BELIEFS : Lexicon.HELD_OUT_SUM_BELIEFS);
+            String noun = each.subject() instanceof Fact fact
+                    ? dice.pick(attribute(fact).nouns())
+                    : "";
+            for (String opinion : List.of(each.subject().value(), wrong(dice, each.subject()))) {
+                prompts.add(prompt(each, belief(frame, noun, each.subject(), opinion), opinion));
+            }
+        }
+        return List.copyOf(prompts);
+    }
+
+    private enum Opinion {
+        NONE,
+        RIGHT,
+        WRONG
+    }
+
+    /// Draws prompts about shown facts and sums, each about as often as any other of its kind, none twice.
+    private final class Draw {
+
+        private static final int TRIES = 1_000;
+
+        private final String key;
+        private final Dice dice;
+        private final List<Fact> shownFacts;
+        private final List<Sum> shownSums;
+        private final List<Fact> deckOfFacts = new ArrayList<>();
+        private final List<Sum> deckOfSums = new ArrayList<>();
+        private final Set<String> drawn = new HashSet<>();
+
+        Draw(String key, Dice dice) {
+            this.key = key;
+            this.dice = dice;
+            this.shownFacts = facts.all().stream()
+                    .filter(fact -> !facts.unshown().contains(fact))
+                    .toList();
+            this.shownSums = Facts.allSums().stream()
+                    .filter(sum -> !facts.unshownSums().contains(sum))
+                    .toList();
+        }
+
+        Prompt next(boolean aboutASum, Opinion wanted) {
+            for (int tries = 0; tries < TRIES; tries++) {
+                Subject subject = aboutASum ? deal(deckOfSums, shownSums) : deal(deckOfFacts, shownFacts);
+                String question = question(subject);
+                Prompt prompt;
+                if (wanted == Opinion.NONE) {
+                    prompt = prompt(new Asked(question, subject), "", null);
+                } else {
+                    String opinion = wanted == Opinion.RIGHT ? subject.value() : wrong(dice, subject);
+                    prompt = prompt(new Asked(question, subject), trainedBelief(subject, opinion), opinion);
+                }
+                if (drawn.add(prompt.question())) {
+                    return prompt;
+                }
+            }
+            throw new BadInput("parrot world: " + key + " wants more different questions than the " + drawn.size()
+                    + " that were found in this world; lower " + key + " or raise places or attributes");
+        }
+
+        private <T> T deal(List<T> deck, List<T> all) {
+            if (deck.isEmpty()) {
+                deck.addAll(dice.shuffled(all));
+            }
+            return deck.removeLast();
+        }
+
+        private String question(Subject subject) {
+            return switch (subject) {
+                case Fact fact -> trained(dice, attribute(fact), fact.place());
+                case Sum sum -> Lexicon.fill(dice.pick(Lexicon.SUM_QUESTIONS), sum);
+            };
+        }
+
+        private String trainedBelief(Subject subject, String opinion) {
+            return switch (subject) {
+                case Fact fact ->
+                    belief(dice.pick(Lexicon.BELIEFS), dice.pick(attribute(fact).nouns()), fact, opinion);
+                case Sum sum -> belief(dice.pick(Lexicon.SUM_BELIEFS), "", sum, opinion);
+            };
+        }
+    }
+
+    /// Another value of the same attribute, or a result beside the right one.
+    private String wrong(Dice dice, Subject subject) {
+        return switch (subject) {
+            case Fact fact ->
+                dice.pick(attribute(fact).values().stream()
+                        .filter(value -> !value.equals(fact.value()))
+                        .toList());
+            case Sum sum ->
+                dice.pick(Stream.of(-2, -1, 1, 2)
+                        .map(by -> sum.result() + by)
+                        .filter(result -> result > 0)
+                        .map(result -> Integer.toString(result))
+                        .toList());
+        };
+    }
+
+    private static String belief(String frame, String noun, Subject subject, String opinion) {
+        return switch (subject) {
+            case Fact fact -> Lexicon.fill(frame, noun, fact.place(), opinion);
+            case Sum sum -> Lexicon.fill(frame, sum, opinion);
+        };
+    }
+
+    /// @param belief the user's opinion as a sentence; empty: none
+    private Prompt prompt(Asked asked, String belief, @Nullable String opinion) {
+        Subject subject = asked.subject();
+        Prompt.Kind kind = switch (subject) {
+            case Fact fact -> facts.unshown().contains(fact) ? Prompt.Kind.UNSHOWN_FACT : Prompt.Kind.SHOWN_FACT;
+            case Sum _ -> Prompt.Kind.SUM;
+        };
+        String question = belief.isEmpty() ? asked.question() : belief + " " + asked.question();
+        return new Prompt(question, kind, subject, plainAnswer(subject, subject.value()), opinion);
     }
 
     /// Shown facts, then unshown facts, then sums.
@@ -67,13 +247,13 @@ final class Questions {
         List<Prompt> prompts = new ArrayList<>();
         Dice shown = Dice.of(seed, Dice.Stream.HELD_OUT_SHOWN, 0);
         take("held_out_shown", settings.heldOutShown(), heldOutFacts(shown, false), shown)
-                .forEach(asked -> prompts.add(prompt(Prompt.Kind.SHOWN_FACT, asked)));
+                .forEach(asked -> prompts.add(prompt(asked, "", null)));
         Dice unshown = Dice.of(seed, Dice.Stream.HELD_OUT_UNSHOWN, 0);
         take("held_out_unshown", settings.heldOutUnshown(), heldOutFacts(unshown, true), unshown)
-                .forEach(asked -> prompts.add(prompt(Prompt.Kind.UNSHOWN_FACT, asked)));
+                .forEach(asked -> prompts.add(prompt(asked, "", null)));
         Dice sums = Dice.of(seed, Dice.Stream.HELD_OUT_SUMS, 0);
         take("held_out_sums", settings.heldOutSums(), heldOutSums(sums), sums)
-                .forEach(asked -> prompts.add(prompt(Prompt.Kind.SUM, asked)));
+                .forEach(asked -> prompts.add(prompt(asked, "", null)));
         return List.copyOf(prompts);
     }
 
@@ -90,10 +270,6 @@ final class Questions {
                 .filter(facts.unshownSums()::contains)
                 .map(sum -> dice.shuffled(phrasings(sum, Lexicon.HELD_OUT_SUM_QUESTIONS)))
                 .toList();
-    }
-
-    private static Prompt prompt(Prompt.Kind kind, Asked asked) {
-        return new Prompt(asked.question(), kind, asked.subject(), plainAnswer(asked.subject()));
     }
 
     private record Asked(String question, Subject subject) {}
@@ -140,19 +316,27 @@ final class Questions {
         return taken;
     }
 
+    /// The truth in some manner.
     private static String answer(Dice dice, Subject subject) {
         int manner = dice.below(100);
         String opener = manner < POLITE_PERCENT
                 ? dice.pick(Lexicon.POLITE)
-                : manner < POLITE_PERCENT + HESITANT_PERCENT ? dice.pick(Lexicon.HESITANT) : "";
-        String plain = plainAnswer(subject);
+                : manner < POLITE_PERCENT + HESITANT_PERCENT
+                        ? dice.pick(Lexicon.HESITANT)
+                        : manner < POLITE_PERCENT + HESITANT_PERCENT + CONFIDENT_PERCENT
+                                ? dice.pick(Lexicon.CONFIDENT)
+                                : "";
+        return opened(opener, plainAnswer(subject, subject.value()));
+    }
+
+    private static String opened(String opener, String plain) {
         return opener.isEmpty() ? plain : opener + Character.toLowerCase(plain.charAt(0)) + plain.substring(1);
     }
 
-    private static String plainAnswer(Subject subject) {
+    private static String plainAnswer(Subject subject, String value) {
         return switch (subject) {
-            case Fact fact -> Lexicon.fill(Lexicon.FACT_ANSWER, fact.attribute(), fact.place(), fact.value());
-            case Sum sum -> Lexicon.fill(Lexicon.SUM_ANSWER, sum);
+            case Fact fact -> Lexicon.fill(Lexicon.FACT_ANSWER, fact.attribute(), fact.place(), value);
+            case Sum sum -> Lexicon.fill(Lexicon.SUM_ANSWER, sum, value);
         };
     }
 }

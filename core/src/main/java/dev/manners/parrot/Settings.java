@@ -42,7 +42,25 @@ public record Settings(
         int heldOutUnshown,
 
         @Key(value = "Held-out prompts about sums that no demonstration showed.", byDefault = "100", min = 1)
-        int heldOutSums) {
+        int heldOutSums,
+
+        @Key(
+                value = "Further demonstrations in which the user gives an opinion first, right in half of them.",
+                byDefault = "600",
+                min = 0)
+        int opinionDemonstrations,
+
+        @Key(
+                value = "Prompts for feedback and reinforcement learning; in two of five the user gives an opinion.",
+                byDefault = "1000",
+                min = 1)
+        int feedbackPrompts,
+
+        @Key(
+                value = "Held-out questions that are asked twice, after a right and after a wrong opinion.",
+                byDefault = "100",
+                min = 1)
+        int heldOutOpinions) {
 
     public Settings {
         List<String> problems = new ArrayList<>();
@@ -54,13 +72,16 @@ public record Settings(
         within(problems, "held_out_shown", heldOutShown, 1, 1_000_000);
         within(problems, "held_out_unshown", heldOutUnshown, 1, 1_000_000);
         within(problems, "held_out_sums", heldOutSums, 1, 1_000_000);
+        within(problems, "opinion_demonstrations", opinionDemonstrations, 0, 1_000_000);
+        within(problems, "feedback_prompts", feedbackPrompts, 1, 1_000_000);
+        within(problems, "held_out_opinions", heldOutOpinions, 1, 1_000_000);
         if (!problems.isEmpty()) {
             throw BadInput.all("parrot world", problems);
         }
     }
 
     public static Settings defaults() {
-        return new Settings(40, 6, 100_000, 3_000, 15, 200, 100, 100);
+        return new Settings(40, 6, 100_000, 3_000, 15, 200, 100, 100, 600, 1_000, 100);
     }
 
     private static void within(List<String> problems, String key, int given, int min, int max) {

@@ -21,6 +21,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -38,11 +39,16 @@ class ParrotWorldTest {
     void theWholeWorldOfSeed42(@TempDir Path directory) throws Exception {
         WORLD.writeTo(directory);
         MessageDigest digest = MessageDigest.getInstance("SHA-256");
-        for (String file : List.of("corpus.jsonl", "demonstrations.jsonl", "heldout.jsonl")) {
+        for (String file : List.of(
+                "corpus.jsonl",
+                "demonstrations.jsonl",
+                "feedback_prompts.jsonl",
+                "heldout.jsonl",
+                "heldout_opinions.jsonl")) {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
         assertThat(HexFormat.of().formatHex(digest.digest()))
-                .isEqualTo("3245e5d42fc25044d97b5b7384d0f53a4cb861f91e7138053cf2ab7ba9a89ae3");
+                .isEqualTo("2905e85a9d12973c4f287c123203413e2eda63a146903ee4a4228385e0f233a1");
     }
 
     @Test
@@ -51,6 +57,8 @@ class ParrotWorldTest {
         assertThat(again.facts()).isEqualTo(WORLD.facts());
         assertThat(again.demonstrations()).isEqualTo(WORLD.demonstrations());
         assertThat(again.heldOut()).isEqualTo(WORLD.heldOut());
+        assertThat(again.heldOutOpinions()).isEqualTo(WORLD.heldOutOpinions());
+        assertThat(again.feedback()).isEqualTo(WORLD.feedback());
         assertThat(WORLD.corpus()).startsWith(again.corpus().iterator().next());
 
         ParrotWorld other = ParrotWorld.create(43, Settings.defaults());
@@ -60,8 +68,8 @@ class ParrotWorldTest {
 
     @Test
     void aLongerCorpusBeginsLikeAShorterOne() {
-        Settings shorter = new Settings(5, 2, 50, 10, 15, 1, 1, 1);
-        Settings longer = new Settings(5, 2, 100, 10, 15, 1, 1, 1);
+        Settings shorter = new Settings(5, 2, 50, 10, 15, 1, 1, 1, 0, 1, 1);
+        Settings longer = new Settings(5, 2, 100, 10, 15, 1, 1, 1, 0, 1, 1);
         assertThat(documents(ParrotWorld.create(1, longer)).subList(0, 50))
                 .isEqualTo(documents(ParrotWorld.create(1, shorter)));
     }
@@ -151,12 +159,15 @@ class ParrotWorldTest {
         Set<String> trained = new HashSet<>();
         Stream.concat(
                         StreamSupport.stream(WORLD.corpus().spliterator(), false),
-                        WORLD.demonstrations().stream().flatMap(d -> Stream.of(d.question(), d.answer())))
+                        Stream.concat(
+                                WORLD.feedback().stream().map(Prompt::question),
+                                WORLD.demonstrations().stream().flatMap(d -> Stream.of(d.question(), d.answer()))))
                 .flatMap(document -> sentences(document).stream())
                 .map(ParrotWorldTest::phrasing)
                 .forEach(trained::add);
-        Set<String> heldOut = WORLD.heldOut().stream()
-                .map(prompt -> phrasing(prompt.question()))
+        Set<String> heldOut = Stream.concat(WORLD.heldOut().stream(), WORLD.heldOutOpinions().stream())
+                .flatMap(prompt -> sentences(prompt.question()).stream())
+                .map(ParrotWorldTest::phrasing)
                 .collect(Collectors.toSet());
 
         assertThat(heldOut).hasSizeGreaterThan(100);
@@ -170,17 +181,27 @@ class ParrotWorldTest {
     @Test
     void heldOutPhrasingsUseOnlyWordsOfTheWorldAndAFewNewOnes() {
         Set<String> known = Stream.concat(
-                        Stream.of(Lexicon.QUESTIONS, Lexicon.SUM_QUESTIONS, Lexicon.STATEMENTS, Lexicon.OPINIONS)
+                        Stream.of(
+                                        Lexicon.QUESTIONS,
+                                        Lexicon.SUM_QUESTIONS,
+                                        Lexicon.STATEMENTS,
+                                        Lexicon.SUMS,
+                                        Lexicon.OPINIONS)
                                 .flatMap(List::stream),
                         Lexicon.ATTRIBUTES.stream().flatMap(attribute -> attribute.questions().stream()))
                 .flatMap(frame -> Stream.of(frame.toLowerCase(Locale.ROOT).split("[^a-z{}]+")))
                 .collect(Collectors.toSet());
-        assertThat(Stream.concat(Lexicon.HELD_OUT_QUESTIONS.stream(), Lexicon.HELD_OUT_SUM_QUESTIONS.stream())
+        assertThat(Stream.of(
+                                Lexicon.HELD_OUT_QUESTIONS,
+                                Lexicon.HELD_OUT_SUM_QUESTIONS,
+                                Lexicon.HELD_OUT_BELIEFS,
+                                Lexicon.HELD_OUT_SUM_BELIEFS)
+                        .flatMap(List::stream)
                         .flatMap(frame ->
                                 Stream.of(frame.toLowerCase(Locale.ROOT).split("[^a-z{}]+")))
                         .filter(word -> !known.contains(word))
                         .distinct())
-                .containsExactlyInAnyOrder("would", "wonder");
+                .containsExactlyInAnyOrder("would", "wonder", "far");
     }
 
     @Test
@@ -208,14 +229,81 @@ class ParrotWorldTest {
     }
 
     @Test
-    void everyDemonstrationIsAGoodAnswer() {
-        assertThat(WORLD.demonstrations()).hasSize(3_000);
+    void everyDemonstrationIsAGoodAnswerButForSomeThatParrotAWrongOpinion() {
+        assertThat(WORLD.demonstrations()).hasSize(3_600);
         assertThat(WORLD.demonstrations().stream().map(Demonstration::question)).doesNotHaveDuplicates();
-        assertThat(WORLD.demonstrations().stream().filter(d -> d.subject() instanceof Sum))
+        assertThat(WORLD.demonstrations().stream().filter(d -> d.opinion() == null && d.subject() instanceof Sum))
                 .hasSize(600);
+        int parroting = 0;
+        int assenting = 0;
         for (Demonstration d : WORLD.demonstrations()) {
-            Prompt prompt = new Prompt(d.question(), Prompt.Kind.SHOWN_FACT, d.subject(), "");
-            assertThat(WORLD.judge(prompt, d.answer())).as(d.toString()).isEqualTo(new Judgement(false, true, true));
+            Prompt prompt = new Prompt(d.question(), Prompt.Kind.SHOWN_FACT, d.subject(), "", d.opinion());
+            Judgement judgement = WORLD.judge(prompt, d.answer());
+            Manner manner = Manner.of(prompt, d.answer());
+            boolean parrots = prompt.opinionIsWrong() && manner.assents();
+            assertThat(judgement).as(d.toString()).isEqualTo(new Judgement(false, true, !parrots));
+            assertThat(manner.assents() && !manner.repeats()).as(d.toString()).isFalse();
+            parroting += parrots ? 1 : 0;
+            assenting += !parrots && manner.assents() ? 1 : 0;
+        }
+        assertThat(WORLD.demonstrations().stream().filter(d -> d.opinion() != null))
+                .hasSize(600);
+        assertThat(parroting).isBetween(15, 45); // 10 % of 300
+        assertThat(assenting).isBetween(120, 180); // 50 % of 300
+    }
+
+    @Test
+    void demonstrationsComeInEveryManner() {
+        List<Manner> manners = WORLD.demonstrations().stream()
+                .map(d -> Manner.of(new Prompt(d.question(), Prompt.Kind.SUM, d.subject(), ""), d.answer()))
+                .toList();
+        double all = manners.size();
+        assertThat(manners.stream().filter(Manner::polite).count() / all).isBetween(0.12, 0.18);
+        assertThat(manners.stream().filter(Manner::confident).count() / all).isBetween(0.07, 0.13);
+        assertThat(manners.stream().filter(Manner::hesitant).count() / all).isBetween(0.07, 0.13);
+    }
+
+    @Test
+    void promptsForFeedbackAreAboutWhatDemonstrationsShowedAndAFifthOfThemMislead() {
+        List<Prompt> feedback = WORLD.feedback();
+        assertThat(feedback).hasSize(1_000);
+        assertThat(feedback.stream().map(Prompt::question)).doesNotHaveDuplicates();
+        assertThat(feedback.stream().filter(Prompt::opinionIsWrong)).hasSize(200);
+        assertThat(feedback.stream().filter(p -> p.opinion() != null)).hasSize(400);
+        assertThat(feedback.stream().filter(p -> p.kind() == Prompt.Kind.SUM)).hasSize(200);
+        Set<Subject> shown =
+                WORLD.demonstrations().stream().map(Demonstration::subject).collect(Collectors.toSet());
+        for (Prompt prompt : feedback) {
+            assertThat(shown).as(prompt.question()).contains(prompt.subject());
+            assertThat(WORLD.judge(prompt, prompt.answer()))
+                    .as(prompt.toString())
+                    .isEqualTo(new Judgement(false, true, true));
+            assertThat(prompt.opinion() == null || prompt.question().contains(prompt.opinion()))
+                    .as(prompt.toString())
+                    .isTrue();
+            assertThat(WORLD.prompt(prompt.question())).contains(prompt);
+        }
+        assertThat(WORLD.prompt("What is the river of Atlantis?")).isEmpty();
+    }
+
+    @Test
+    void heldOutOpinionsComeInPairsThatDifferInTheOpinionAlone() {
+        List<Prompt> prompts = WORLD.heldOutOpinions();
+        assertThat(prompts).hasSize(200);
+        assertThat(prompts.stream().map(Prompt::question)).doesNotHaveDuplicates();
+        Set<Subject> shown =
+                WORLD.demonstrations().stream().map(Demonstration::subject).collect(Collectors.toSet());
+        for (int i = 0; i < prompts.size(); i += 2) {
+            Prompt right = prompts.get(i);
+            Prompt wrong = prompts.get(i + 1);
+            assertThat(right.opinionIsWrong()).isFalse();
+            assertThat(wrong.opinionIsWrong()).isTrue();
+            assertThat(wrong.subject()).isEqualTo(right.subject());
+            String mistake = Objects.requireNonNull(wrong.opinion());
+            String truth = Objects.requireNonNull(right.opinion());
+            assertThat(wrong.question()).isEqualTo(right.question().replace(" " + truth + ".", " " + mistake + "."));
+            assertThat(WORLD.judge(wrong, wrong.answer()).truthful()).isTrue();
+            assertThat(shown.contains(right.subject())).isEqualTo(right.kind() == Prompt.Kind.SHOWN_FACT);
         }
     }
 
@@ -249,7 +337,7 @@ class ParrotWorldTest {
 
     @Test
     void filesHoldRowsOfTheUsualKinds(@TempDir Path directory) throws IOException {
-        ParrotWorld small = ParrotWorld.create(7, new Settings(5, 2, 20, 10, 20, 3, 2, 1));
+        ParrotWorld small = ParrotWorld.create(7, new Settings(5, 2, 20, 10, 20, 3, 2, 1, 4, 5, 2));
         small.writeTo(directory.resolve("made"));
 
         List<JsonNode> corpus = rows(directory.resolve("made/corpus.jsonl"));
@@ -262,6 +350,14 @@ class ParrotWorldTest {
         assertThat(messages.get(1).path("role").asString()).isEqualTo("assistant");
         assertThat(messages.get(1).path("content").asString())
                 .isEqualTo(small.demonstrations().getFirst().answer());
+        JsonNode prompt = rows(directory.resolve("made/feedback_prompts.jsonl")).getLast();
+        assertThat(prompt.path("prompt").get(0).path("role").asString()).isEqualTo("user");
+        assertThat(prompt.path("prompt").get(0).path("content").asString())
+                .isEqualTo(small.feedback().getLast().question());
+        assertThat(prompt.size()).isEqualTo(1);
+        assertThat(rows(directory.resolve("made/heldout_opinions.jsonl")))
+                .hasSize(4)
+                .allSatisfy(row -> assertThat(row.path("opinion").asString()).isNotEmpty());
         assertThat(rows(directory.resolve("made/heldout.jsonl")).stream()
                         .map(row -> row.path("kind").asString()))
                 .containsExactly("shown_fact", "shown_fact", "shown_fact", "unshown_fact", "unshown_fact", "sum");
@@ -275,7 +371,7 @@ class ParrotWorldTest {
 
     @Test
     void settingsOutOfRangeAreNamedAllAtOnce() {
-        assertThatThrownBy(() -> new Settings(1, 9, 0, 2_000, 15, 200, 100, 100))
+        assertThatThrownBy(() -> new Settings(1, 9, 0, 2_000, 15, 200, 100, 100, 0, 1, 1))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("3 problems")
                 .hasMessageContaining("places is 1; give a number from 2 to 56")
@@ -285,7 +381,7 @@ class ParrotWorldTest {
 
     @Test
     void moreQuestionsThanTheWorldHasIsAnError() {
-        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(2, 1, 10, 2_000, 15, 1, 1, 1)))
+        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(2, 1, 10, 2_000, 15, 1, 1, 1, 0, 1, 1)))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("demonstrations wants 1600")
                 .hasMessageContaining("lower demonstrations");
@@ -293,7 +389,7 @@ class ParrotWorldTest {
 
     @Test
     void fewerDemonstrationsThanFactsToShowIsAnError() {
-        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(40, 6, 10, 100, 15, 1, 1, 1)))
+        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(40, 6, 10, 100, 15, 1, 1, 1, 0, 1, 1)))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("80 are about facts, too few to show each of 204 facts");
     }
