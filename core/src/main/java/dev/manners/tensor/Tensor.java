@@ -353,6 +353,16 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(t.log());
     }
 
+    /// exp(x) - 1, exact near 0.
+    public Tensor expm1() {
+        return new Tensor(t.expm1());
+    }
+
+    /// log(1 + x), exact near 0.
+    public Tensor log1p() {
+        return new Tensor(t.log1p());
+    }
+
     public Tensor square() {
         return new Tensor(t.square());
     }
