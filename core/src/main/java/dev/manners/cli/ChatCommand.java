@@ -103,7 +103,7 @@ final class ChatCommand implements Command {
             }
             Sampling seeded = sampling.withSeed(sampling.seed() + turn++);
             Completion answer = model.engine(1)
-                    .generate(List.of(ids), seeded, (prompt, text) -> {
+                    .generate(List.of(ids), 1, seeded, (prompt, text) -> {
                         call.out().print(Printable.escape(text));
                         call.out().flush();
                     })

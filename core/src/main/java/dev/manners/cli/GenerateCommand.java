@@ -69,23 +69,20 @@ final class GenerateCommand implements Command {
         List<String> prompts = prompts(options);
         try (LoadedModel model = ((ModelOptions) bound.get(0)).open()) {
             List<int[]> ids = new ArrayList<>();
-            List<String> texts = new ArrayList<>();
             for (String prompt : prompts) {
-                for (int i = 0; i < options.numCompletions(); i++) {
-                    ids.add(
-                            options.chat()
-                                    ? chatIds(model, prompt)
-                                    : model.tokenizer().encodeContentWithSpecial(prompt));
-                    texts.add(prompt);
-                }
+                ids.add(
+                        options.chat()
+                                ? chatIds(model, prompt)
+                                : model.tokenizer().encodeContentWithSpecial(prompt));
             }
-            boolean stream = ids.size() == 1 && !options.json();
+            boolean stream = ids.size() == 1 && options.numCompletions() == 1 && !options.json();
             if (stream && !options.chat()) {
-                call.out().print(Printable.escape(texts.getFirst()));
+                call.out().print(Printable.escape(prompts.getFirst()));
             }
             List<Completion> done = model.engine(options.batchSize())
                     .generate(
                             ids,
+                            options.numCompletions(),
                             sampling,
                             stream
                                     ? (prompt, text) -> {
@@ -98,7 +95,8 @@ final class GenerateCommand implements Command {
                 return 0;
             }
             for (Completion c : done) {
-                call.out().println(options.json() ? json(texts.get(c.prompt()), c) : plain(texts.get(c.prompt()), c));
+                call.out()
+                        .println(options.json() ? json(prompts.get(c.prompt()), c) : plain(prompts.get(c.prompt()), c));
             }
             return 0;
         }

@@ -214,7 +214,34 @@ public final class Decoder implements AutoCloseable {
     /// @param hidden [M, H]
     /// @return [M, V]
     public Tensor logits(Tensor hidden) {
-        return hidden.linear(head.get(), null);
+        return head.linear(hidden, null);
+    }
+
+    // ---- generation
+
+    /// Until it is closed the model computes for generation: without gradients, and with its weights laid out for
+    /// products of few rows, whose rows do not depend on each other in any bit.
+    ///
+    /// A model that is trained gives the laid-out copy back when this is closed; one that is not keeps it.
+    public Generating generating() {
+        NoGrad off = NoGrad.on();
+        products().forEach(Weight::pack);
+        return () -> {
+            if (!trainable().isEmpty()) {
+                products().forEach(Weight::unpack);
+            }
+            off.close();
+        };
+    }
+
+    private Stream<Weight> products() {
+        return Stream.concat(projections().map(Projection::weight), Stream.of(head));
+    }
+
+    /// Ends generation when closed.
+    public interface Generating extends AutoCloseable {
+        @Override
+        void close();
     }
 
     // ---- training

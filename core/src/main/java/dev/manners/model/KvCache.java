@@ -4,30 +4,30 @@ import dev.manners.tensor.DType;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /// Keys and values of what a batch of sequences has seen so far: one preallocated place (slot) per sequence, which the
 /// next sequence takes over when one has finished.
+///
+/// A head's keys lie side by side, as attention reads them.
 public final class KvCache implements AutoCloseable {
 
-    private final int slots;
     private final int capacity;
+    private final int heads;
     private final int[] lengths;
-    private final List<Tensor> keys = new ArrayList<>(); // per layer [slots * capacity, keyValueHeads, D], F32
+    private final List<Tensor> keys = new ArrayList<>(); // per layer [slots, keyValueHeads, capacity, D], F32
     private final List<Tensor> values = new ArrayList<>();
 
     /// @param slots sequences at a time
     /// @param capacity longest sequence, prompt and completion together
     public KvCache(DecoderConfig config, int slots, int capacity) {
-        this.slots = slots;
         this.capacity = capacity;
+        this.heads = config.keyValueHeads();
         this.lengths = new int[slots];
         try (Scope scope = Scope.open()) {
             for (int layer = 0; layer < config.layers(); layer++) {
-                long cells = (long) slots * capacity;
-                keys.add(scope.keepForever(Tensor.zeros(DType.F32, cells, config.keyValueHeads(), config.headDim())));
-                values.add(scope.keepForever(Tensor.zeros(DType.F32, cells, config.keyValueHeads(), config.headDim())));
+                keys.add(scope.keepForever(Tensor.zeros(DType.F32, slots, heads, capacity, config.headDim())));
+                values.add(scope.keepForever(Tensor.zeros(DType.F32, slots, heads, capacity, config.headDim())));
             }
         }
     }
@@ -36,22 +36,38 @@ public final class KvCache implements AutoCloseable {
         return lengths[slot];
     }
 
-    /// Forgets a slot's sequence.
-    public void free(int slot) {
-        lengths[slot] = 0;
+    /// Makes `to` see what `from` has seen first: a prompt that several samples share, or a sequence that moves.
+    ///
+    /// @param length tokens, at most those of `from`
+    public void copy(int from, int to, int length) {
+        if (length > lengths[from]) {
+            throw new IllegalArgumentException("slot " + from + " holds " + lengths[from] + " tokens, not " + length);
+        }
+        try (Scope scope = Scope.open()) {
+            for (List<Tensor> cache : List.of(keys, values)) {
+                for (Tensor layer : cache) {
+                    layer.select(0, to)
+                            .narrow(1, 0, length)
+                            .copy_(layer.select(0, from).narrow(1, 0, length));
+                }
+            }
+        }
+        lengths[to] = length;
     }
 
-    /// Whole prompts, each into an empty slot.
+    /// Whole prompts, each into a slot of its own, whatever was there.
     public Attend prefill(Sequences prompts, int... into) {
         int[] lengthOf = prompts.lengths();
-        long[] cells = new long[prompts.tokens()];
+        long[] cells = new long[prompts.tokens() * heads];
         int at = 0;
         for (int s = 0; s < into.length; s++) {
             if (lengthOf[s] > capacity) {
                 throw new IllegalArgumentException(lengthOf[s] + " tokens, capacity " + capacity);
             }
             for (int i = 0; i < lengthOf[s]; i++) {
-                cells[at++] = (long) into[s] * capacity + i;
+                for (int h = 0; h < heads; h++) {
+                    cells[at++] = cell(into[s], h, i);
+                }
             }
             lengths[into[s]] = lengthOf[s];
         }
@@ -69,36 +85,45 @@ public final class KvCache implements AutoCloseable {
 
             @Override
             public Tensor attend(int layer, Tensor q, Tensor k, Tensor v, double scale, Dropout dropout, double p) {
-                keys.get(layer).indexCopy_(0, index, k);
-                values.get(layer).indexCopy_(0, index, v);
+                put(keys.get(layer), index, k);
+                put(values.get(layer), index, v);
                 return prompts.attend(layer, q, k, v, scale, dropout, p);
             }
         };
     }
 
-    /// One further token for every slot, in slot order; empty slots compute along and nobody looks at them.
-    public Attend next() {
-        long[] cells = new long[slots];
+    /// One further token for each of the first slots, in slot order.
+    ///
+    /// @param slots how many, each with a sequence in it
+    public Attend next(int slots) {
+        long[] cells = new long[slots * heads];
         long[] position = new long[slots];
-        int longest = 1;
+        int longest = 0;
+        boolean ragged = false;
         for (int s = 0; s < slots; s++) {
-            position[s] = Math.min(lengths[s], capacity - 1);
-            cells[s] = (long) s * capacity + position[s];
-            if (lengths[s] > 0) {
-                lengths[s]++;
-                longest = Math.max(longest, lengths[s]);
+            if (lengths[s] == 0 || lengths[s] == capacity) {
+                throw new IllegalStateException("slot " + s + " holds " + lengths[s] + " of " + capacity + " tokens");
             }
+            position[s] = lengths[s];
+            for (int h = 0; h < heads; h++) {
+                cells[s * heads + h] = cell(s, h, lengths[s]);
+            }
+            lengths[s]++;
+            longest = Math.max(longest, lengths[s]);
+            ragged |= lengths[s] != lengths[0];
         }
         int seen = longest;
         Tensor index = Tensor.of(cells);
         Tensor positions = Tensor.of(position);
-        boolean ragged = Arrays.stream(position).anyMatch(p -> p != position[0]);
         // Additive mask [slots, 1, 1, seen]: what lies behind a slot's own length is not seen.
-        Tensor mask = Tensor.zeros(DType.F32, slots, 1, 1, seen);
-        if (ragged) {
-            Tensor time = Tensor.arange(0, seen).view(1, 1, 1, seen);
-            mask.maskedFill_(positions.view(slots, 1, 1, 1).lt(time), Double.NEGATIVE_INFINITY);
-        }
+        Tensor mask = ragged
+                ? Tensor.zeros(DType.F32, slots, 1, 1, seen)
+                        .maskedFill_(
+                                positions
+                                        .view(slots, 1, 1, 1)
+                                        .lt(Tensor.arange(0, seen).view(1, 1, 1, seen)),
+                                Double.NEGATIVE_INFINITY)
+                : null;
         return new Attend() {
             @Override
             public Tensor positions() {
@@ -112,24 +137,31 @@ public final class KvCache implements AutoCloseable {
 
             @Override
             public Tensor attend(int layer, Tensor q, Tensor k, Tensor v, double scale, Dropout dropout, double p) {
-                keys.get(layer).indexCopy_(0, index, k);
-                values.get(layer).indexCopy_(0, index, v);
-                long heads = q.size(1);
+                put(keys.get(layer), index, k);
+                put(values.get(layer), index, v);
+                long queries = q.size(1);
                 long headDim = q.size(2);
-                long keyValueHeads = k.size(1);
                 // Query heads that share keys are several queries of one head: nothing is repeated.
-                Tensor grouped = q.view(slots, keyValueHeads, heads / keyValueHeads, headDim);
-                return grouped.attention(
-                                seen(keys.get(layer)), seen(values.get(layer)), ragged ? mask : null, false, scale)
-                        .reshape(slots, heads, headDim);
+                return q.view(slots, heads, queries / heads, headDim)
+                        .attention(seen(keys.get(layer)), seen(values.get(layer)), mask, false, scale)
+                        .reshape(slots, queries, headDim);
             }
 
             private Tensor seen(Tensor cache) {
-                return cache.view(slots, capacity, cache.size(1), cache.size(2))
-                        .narrow(1, 0, seen)
-                        .transpose(1, 2);
+                return cache.narrow(0, 0, slots).narrow(2, 0, seen);
             }
         };
+    }
+
+    private long cell(int slot, int head, int position) {
+        return ((long) slot * heads + head) * capacity + position;
+    }
+
+    /// @param index cell of each token's heads, [N * heads]
+    /// @param rows [N, heads, D]
+    private static void put(Tensor cache, Tensor index, Tensor rows) {
+        long headDim = rows.size(2);
+        cache.view(-1, headDim).indexCopy_(0, index, rows.reshape(-1, headDim));
     }
 
     @Override

@@ -58,23 +58,27 @@ final class Projection {
     /// @param x [N, in]
     /// @return [N, out], the parts side by side
     Tensor forward(Tensor x, Dropout dropout) {
-        Tensor y = x.linear(weight.get(), bias == null ? null : bias.get());
+        Tensor y = weight.linear(x, bias == null ? null : bias.get());
+        if (!adapted()) {
+            return y;
+        }
         List<Tensor> parts = new ArrayList<>();
-        boolean adapted = false;
         long row = 0;
         for (int i = 0; i < adapters.length; i++) {
             Tensor part = adapters.length == 1 ? y : y.narrow(1, row, weight.rows(i));
             Adapter adapter = adapters[i];
-            if (adapter != null && adapter.enabled()) {
-                part = part.add(adapter.forward(x, dropout));
-                adapted = true;
-            }
-            parts.add(part);
+            parts.add(adapter != null && adapter.enabled() ? part.add(adapter.forward(x, dropout)) : part);
             row += weight.rows(i);
         }
-        if (!adapted) {
-            return y;
-        }
         return parts.size() == 1 ? parts.getFirst() : Tensor.cat(1, parts);
+    }
+
+    private boolean adapted() {
+        for (Adapter adapter : adapters) {
+            if (adapter != null && adapter.enabled()) {
+                return true;
+            }
+        }
+        return false;
     }
 }

@@ -2,6 +2,7 @@ package dev.manners.model;
 
 import dev.manners.tensor.DType;
 import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.PackedWeight;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
@@ -30,6 +31,7 @@ final class Weight {
     private final List<Part> parts;
     private final DType dtype;
     private @Nullable Tensor working;
+    private @Nullable PackedWeight packed;
     private final List<@Nullable Tensor> rowIndex = new ArrayList<>();
     private final List<Long> partRows = new ArrayList<>();
 
@@ -70,6 +72,25 @@ final class Weight {
         return working;
     }
 
+    /// x Wᵀ + b.
+    Tensor linear(Tensor x, @Nullable Tensor bias) {
+        return packed == null ? x.linear(get(), bias) : packed.linear(x, bias);
+    }
+
+    /// Until [#unpack] [#linear] is fast for few rows and records no gradients.
+    void pack() {
+        if (packed == null && PackedWeight.available(dtype)) {
+            packed = PackedWeight.of(get());
+        }
+    }
+
+    void unpack() {
+        if (packed != null) {
+            packed.close();
+            packed = null;
+        }
+    }
+
     private boolean isParameterItself() {
         Part first = parts.getFirst();
         return parts.size() == 1
@@ -80,6 +101,7 @@ final class Weight {
 
     /// Takes over the parameters' present values, and whether they are trainable.
     void refresh() {
+        unpack();
         boolean trainable = parts.stream().anyMatch(part -> part.parameter.trainable());
         try (Scope scope = Scope.open();
                 NoGrad off = NoGrad.on()) {
@@ -154,6 +176,7 @@ final class Weight {
     }
 
     void close() {
+        unpack();
         for (Tensor index : rowIndex) {
             if (index != null) {
                 index.close();

@@ -1,8 +1,9 @@
 package dev.manners.rollout;
 
 import dev.manners.tensor.DType;
-import dev.manners.tensor.Philox;
 import dev.manners.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Chooses the next token of every row: the processors in transformers' order, then one uniform number per row.
@@ -19,9 +20,8 @@ final class Chooser {
 
     /// @param logits [B, V]
     /// @param seen tokens so far per row, for the repetition penalty, or null where there is none
-    /// @param seeds seed of each row's sample
-    /// @param step number of the token within each row's completion, from 0
-    Choice choose(Tensor logits, int @Nullable [][] seen, long[] seeds, int[] step) {
+    /// @param draws a uniform number in [0, 1) per row; not looked at when greedy
+    Choice choose(Tensor logits, int @Nullable [][] seen, double[] draws) {
         Tensor scores = logits.to(DType.F32); // [B, V]
         if (sampling.repetitionPenalty() != 1 && seen != null) {
             scores = penalise(scores, seen);
@@ -35,31 +35,44 @@ final class Chooser {
             scores = scores.mul(1 / sampling.temperature());
         }
         Tensor logp = scores.logSoftmax(-1);
-        Tensor kept = truncate(logp);
         // Inverse of the cumulative distribution: a row's token depends on its own logits and its own number alone.
-        Tensor cumulative = kept.cumsum(-1);
-        float[] draws = new float[seeds.length];
-        for (int i = 0; i < draws.length; i++) {
-            draws[i] = (float) Philox.uniform(seeds[i], Philox.Stream.SAMPLING, step[i], 0);
+        Tensor.Floats cumulative = truncate(logp).cumsum(-1).floats();
+        Tensor.Floats logps = logp.floats();
+        int vocabulary = (int) logits.size(1);
+        long[] ids = new long[draws.length];
+        float[] chosen = new float[draws.length];
+        for (int row = 0; row < draws.length; row++) {
+            long begin = (long) row * vocabulary;
+            ids[row] = drawn(cumulative, begin, vocabulary, draws[row]);
+            chosen[row] = logps.get(begin + ids[row]);
         }
-        long last = logits.size(1) - 1;
-        Tensor total = cumulative.narrow(1, last, 1); // [B, 1]
-        Tensor u = Tensor.of(draws, draws.length, 1).mul(total);
-        // The first token whose cumulative probability exceeds u: one that has probability itself.
-        Tensor ids = cumulative.le(u).to(DType.I64).sum(1, true); // [B, 1]
-        ids = ids.minimum(lastKept(kept));
-        return new Choice(ids.toLongs(), logp.gather(1, ids).toFloats());
+        return new Choice(ids, chosen);
     }
 
-    /// Index of the last token with any probability, [B, 1]: rounding may not push a draw past it.
-    private static Tensor lastKept(Tensor kept) {
-        Tensor place = Tensor.arange(0, kept.size(1)).unsqueeze(0);
-        return place.mul(kept.gt(0).to(DType.I64)).amax(1, true);
+    /// The first token whose cumulative probability exceeds the draw's share of the whole: one that has probability
+    /// itself.
+    private static int drawn(Tensor.Floats cumulative, long begin, int vocabulary, double draw) {
+        double whole = cumulative.get(begin + vocabulary - 1);
+        double wanted = Math.min(draw * whole, Math.nextDown(whole));
+        int low = 0;
+        int high = vocabulary - 1;
+        while (low < high) {
+            int middle = (low + high) >>> 1;
+            if (cumulative.get(begin + middle) > wanted) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        return low;
     }
 
     /// @param logp [B, V]
     /// @return probabilities, zero where the support was cut, not normalised again
     private Tensor truncate(Tensor logp) {
+        if (sampling.topK() == 0 && sampling.topP() == 1 && sampling.minP() == 0) {
+            return logp.exp();
+        }
         Tensor scores = logp;
         double none = Double.NEGATIVE_INFINITY;
         if (sampling.topK() > 0 && sampling.topK() < logp.size(1)) {
@@ -72,8 +85,7 @@ final class Chooser {
             Tensor cumulative = ascending[0].softmax(-1).cumsum(-1);
             Tensor drop = cumulative.le(1 - sampling.topP());
             long v = logp.size(1);
-            drop = Tensor.cat(
-                    1, java.util.List.of(drop.narrow(1, 0, v - 1), Tensor.zeros(DType.BOOL, logp.size(0), 1)));
+            drop = Tensor.cat(1, List.of(drop.narrow(1, 0, v - 1), Tensor.zeros(DType.BOOL, logp.size(0), 1)));
             scores = scores.maskedFill(drop.scatter(1, ascending[1], drop), none);
         }
         Tensor p = scores.softmax(-1);
@@ -86,7 +98,7 @@ final class Chooser {
     private Tensor penalise(Tensor scores, int[][] seen) {
         Tensor changed = scores.clone();
         for (int row = 0; row < seen.length; row++) {
-            Tensor ids = Tensor.of(java.util.Arrays.stream(seen[row]).distinct().toArray());
+            Tensor ids = Tensor.of(Arrays.stream(seen[row]).distinct().toArray());
             Tensor mine = changed.select(0, row);
             Tensor old = mine.indexSelect(0, ids);
             Tensor divided = old.mul(1 / sampling.repetitionPenalty());

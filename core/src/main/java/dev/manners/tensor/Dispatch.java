@@ -23,7 +23,8 @@ final class Dispatch {
 
     private Dispatch() {}
 
-    /// @param arguments in the schema's order: Tensor, null (None), Long, Integer, Double, Boolean, or List of Tensor
+    /// @param arguments in the schema's order: Tensor, null (None), Long, Integer, Double, Boolean, List of Tensor,
+    /// or an IValue made before
     /// @return the first result, a tensor, or null where the operator returns nothing
     static @Nullable Tensor call(String name, String overload, @Nullable Object... arguments) {
         try (Scope scope = Scope.open()) {
@@ -58,6 +59,7 @@ final class Dispatch {
             case Double d -> new IValue(d.doubleValue());
             case Boolean b -> new IValue(b.booleanValue());
             case Scalar s -> new IValue(s);
+            case IValue made -> made;
             case List<?> list -> {
                 GenericList tensors = new GenericList(new Type.TypePtr(TensorType.get()));
                 for (Object item : list) {

@@ -178,6 +178,28 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
+    /// Single elements of a contiguous F32 tensor, read without a copy.
+    public static final class Floats {
+        private final FloatPointer data;
+
+        private Floats(FloatPointer data) {
+            this.data = data;
+        }
+
+        /// Element `index`, counted row by row.
+        public float get(long index) {
+            return data.get(index);
+        }
+    }
+
+    /// Reads single elements of this tensor, contiguous and F32, as long as it lives.
+    public Floats floats() {
+        if (!t.is_contiguous() || dtype() != DType.F32) {
+            throw new IllegalStateException("not a contiguous F32 tensor: " + this);
+        }
+        return new Floats(t.data_ptr_float());
+    }
+
     /// All elements, row by row, as I64.
     public long[] toLongs() {
         try (Scope scope = Scope.open()) {

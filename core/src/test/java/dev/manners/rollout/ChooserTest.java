@@ -2,7 +2,6 @@ package dev.manners.rollout;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.manners.tensor.Philox;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.Arrays;
@@ -70,6 +69,12 @@ class ChooserTest {
         return new Sampling(1, true, temperature, topK, topP, minP, penalty, List.of(), 0);
     }
 
+    private static double[] draws(int rows) {
+        return IntStream.range(0, rows)
+                .mapToDouble(r -> Draw.uniform(42, r, r % 3, r % 7))
+                .toArray();
+    }
+
     @ParameterizedTest
     @CsvSource({
         "1.0, 0, 1.0, 0.0, 1.0",
@@ -93,13 +98,10 @@ class ChooserTest {
         double[] p = reference(sampling, seen);
         double[] full = softmax(penalised(sampling, seen));
         int rows = 4000;
-        long[] seeds = new long[rows];
-        int[] steps = new int[rows];
+        double[] draws = draws(rows);
         int[][] history = new int[rows][];
         float[] logits = new float[rows * LOGITS.length];
         for (int r = 0; r < rows; r++) {
-            seeds[r] = 1000L + r;
-            steps[r] = r % 7;
             history[r] = seen;
             for (int v = 0; v < LOGITS.length; v++) {
                 logits[r * LOGITS.length + v] = (float) LOGITS[v];
@@ -108,14 +110,13 @@ class ChooserTest {
         int[] count = new int[LOGITS.length];
         try (Scope scope = Scope.open()) {
             Chooser.Choice choice =
-                    new Chooser(sampling).choose(Tensor.of(logits, rows, LOGITS.length), history, seeds, steps);
+                    new Chooser(sampling).choose(Tensor.of(logits, rows, LOGITS.length), history, draws);
             for (int r = 0; r < rows; r++) {
                 int id = (int) choice.ids()[r];
-                double u = Philox.uniform(seeds[r], Philox.Stream.SAMPLING, steps[r], 0);
                 double below = IntStream.range(0, id).mapToDouble(v -> p[v]).sum();
                 // Its interval of the cumulative distribution holds the row's number, to the rounding of F32.
                 assertThat(p[id]).as("token %d", id).isPositive();
-                assertThat(u).isBetween(below - 1e-6, below + p[id] + 1e-6);
+                assertThat(draws[r]).isBetween(below - 1e-6, below + p[id] + 1e-6);
                 // Under softmax(logits / temperature), before the support was cut.
                 assertThat(Math.abs(choice.logps()[r] - Math.log(full[id]))).isLessThan(1e-5);
                 count[id]++;
@@ -154,12 +155,8 @@ class ChooserTest {
             logits[i] = (float) Math.log(p[i % 4]);
         }
         try (Scope scope = Scope.open()) {
-            Chooser.Choice choice = new Chooser(sampling(1, topK, topP, minP, 1))
-                    .choose(
-                            Tensor.of(logits, rows, 4),
-                            null,
-                            IntStream.range(0, rows).asLongStream().toArray(),
-                            new int[rows]);
+            Chooser.Choice choice =
+                    new Chooser(sampling(1, topK, topP, minP, 1)).choose(Tensor.of(logits, rows, 4), null, draws(rows));
             assertThat(Arrays.stream(choice.ids()).distinct().sorted().toArray())
                     .isEqualTo(Arrays.stream(byProbability, 0, kept)
                             .asLongStream()
@@ -179,11 +176,9 @@ class ChooserTest {
         try (Scope scope = Scope.open()) {
             Tensor one = Tensor.of(logits, 1, logits.length);
             Chooser chooser = new Chooser(greedy);
-            assertThat(chooser.choose(one, new int[][] {{0}}, new long[1], new int[1])
-                            .ids())
+            assertThat(chooser.choose(one, new int[][] {{0}}, new double[1]).ids())
                     .containsExactly(3);
-            assertThat(chooser.choose(one, new int[][] {{3, 3}}, new long[1], new int[1])
-                            .ids())
+            assertThat(chooser.choose(one, new int[][] {{3, 3}}, new double[1]).ids())
                     .containsExactly(7);
             // The caller's logits are as they were.
             assertThat(one.toFloats()).isEqualTo(logits);
@@ -202,12 +197,8 @@ class ChooserTest {
             logits[r * vocabulary + 4] = -200;
         }
         try (Scope scope = Scope.open()) {
-            Chooser.Choice choice = new Chooser(sampling(1, 0, 1, 0, 1))
-                    .choose(
-                            Tensor.of(logits, rows, vocabulary),
-                            null,
-                            IntStream.range(0, rows).asLongStream().toArray(),
-                            new int[rows]);
+            Chooser.Choice choice =
+                    new Chooser(sampling(1, 0, 1, 0, 1)).choose(Tensor.of(logits, rows, vocabulary), null, draws(rows));
             assertThat(Arrays.stream(choice.ids()).distinct().sorted().toArray())
                     .containsExactly(1, 3);
         }

@@ -1,0 +1,111 @@
+package dev.manners.tensor;
+
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.bytedeco.pytorch.CompilationUnit;
+import org.bytedeco.pytorch.IValue;
+import org.bytedeco.pytorch.IValueVector;
+import org.bytedeco.pytorch.QualifiedName;
+import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
+
+/// A linear layer's weight in oneDNN's own blocked layout, for products with few rows and without gradients.
+///
+/// An ordinary weight is laid out anew with every product, which is cheap beside hundreds of rows and dear beside the
+/// sixteen of a decoding step. A copy of the weight: it does not follow later changes. A row of the product has the
+/// same bits whatever other rows there are.
+public final class PackedWeight implements AutoCloseable {
+
+    /// The layout is chosen for this many rows, and serves any number.
+    private static final int ROWS = 16;
+
+    private static final Map<DType, Boolean> AVAILABLE = new ConcurrentHashMap<>();
+
+    private final Tensor packed;
+
+    private PackedWeight(Tensor packed) {
+        this.packed = packed;
+    }
+
+    /// Whether this processor and build have such a layout for this dtype.
+    public static boolean available(DType dtype) {
+        return AVAILABLE.computeIfAbsent(dtype, PackedWeight::works);
+    }
+
+    /// Asked by doing it: it depends on the platform's build and on the processor, and libtorch only says so by
+    /// failing.
+    private static boolean works(DType dtype) {
+        if (dtype != DType.F32 && dtype != DType.BF16) {
+            return false;
+        }
+        try (Scope scope = Scope.open();
+                NoGrad off = NoGrad.on();
+                PackedWeight probe = of(Tensor.full(1, dtype, 16, 32))) {
+            return probe.linear(Tensor.full(1, dtype, 2, 32), null).sum().item() == 2 * 16 * 32;
+        } catch (RuntimeException e) {
+            return false;
+        }
+    }
+
+    /// @param weight [out, in]
+    public static PackedWeight of(Tensor weight) {
+        try (Scope scope = Scope.open();
+                NoGrad off = NoGrad.on()) {
+            Tensor packed = Dispatch.call("mkldnn::_reorder_linear_weight", "", weight.detach(), ROWS);
+            if (packed == null) {
+                throw new IllegalStateException("mkldnn::_reorder_linear_weight gave no tensor");
+            }
+            return new PackedWeight(scope.keepForever(packed));
+        }
+    }
+
+    /// x Wᵀ + b.
+    ///
+    /// @param x [N, in]
+    /// @return [N, out]
+    public Tensor linear(Tensor x, @Nullable Tensor bias) {
+        Tensor product = Dispatch.call(
+                "mkldnn::_linear_pointwise",
+                "",
+                x,
+                packed,
+                bias,
+                Arguments.NONE,
+                Arguments.NO_SCALARS,
+                Arguments.EMPTY);
+        if (product == null) {
+            throw new IllegalStateException("mkldnn::_linear_pointwise gave no tensor");
+        }
+        return product;
+    }
+
+    /// Arguments that are the same with every call.
+    private static final class Arguments {
+        static final IValue NONE = lasting(new IValue("none"));
+        static final IValue EMPTY = lasting(new IValue(""));
+        /// An empty `Scalar?[]`: the binding has no name for the element's type, TorchScript has.
+        static final IValue NO_SCALARS = noScalars();
+
+        private static IValue noScalars() {
+            try (Scope scope = Scope.open()) {
+                CompilationUnit unit = torch.compile("""
+                        def no_scalars() -> List[Optional[number]]:
+                            none: List[Optional[number]] = []
+                            return none
+                        """);
+                return lasting(
+                        unit.find_function(new QualifiedName("no_scalars")).apply(new IValueVector()));
+            }
+        }
+
+        private static IValue lasting(IValue value) {
+            value.retainReference();
+            return value;
+        }
+    }
+
+    @Override
+    public void close() {
+        packed.close();
+    }
+}
