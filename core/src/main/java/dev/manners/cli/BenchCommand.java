@@ -55,7 +55,26 @@ final class BenchCommand implements Command {
             int prompt,
 
             @Key(value = "Tokens of a completion", byDefault = "128", min = 1)
-            int completion) {}
+            int completion,
+
+            @Key(value = "Prompts, for generate; 0: as many as a batch has", byDefault = "0", min = 0)
+            int prompts,
+
+            @Key(
+                    value = "For generate, equal: every completion has --completion tokens; varied: between 8 and twice"
+                            + " --completion, drawn from a fixed seed",
+                    byDefault = "equal")
+            Lengths lengths) {
+
+        int count() {
+            return prompts == 0 ? batch : prompts;
+        }
+    }
+
+    enum Lengths {
+        EQUAL,
+        VARIED
+    }
 
     enum Job {
         SFT,
@@ -77,7 +96,8 @@ final class BenchCommand implements Command {
         return """
                 The median over all steps but the first two (sft), or over four of five runs (generate).
                 Example:
-                  manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256""";
+                  manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256
+                  manners bench generate DIR --dtype bf16 --batch 16 --prompts 64 --lengths varied""";
     }
 
     @Override
@@ -151,25 +171,38 @@ final class BenchCommand implements Command {
 
     private static ObjectNode generate(BenchOptions o) {
         List<Double> seconds = new ArrayList<>();
+        double tokens = 0;
         try (LoadedModel model = LoadedModel.open(o.model(), null, o.dtype().resolve(), false)) {
-            Random random = new Random(42);
             List<int[]> prompts = new ArrayList<>();
             int vocabulary = Math.min(4000, model.decoder().config().vocabSize());
-            for (int i = 0; i < o.batch(); i++) {
+            Random random = new Random(42);
+            for (int i = 0; i < o.count(); i++) {
                 prompts.add(random.ints(o.prompt(), Math.min(5, vocabulary - 1), vocabulary)
                         .toArray());
+            }
+            int longest = o.lengths() == Lengths.VARIED ? 2 * o.completion() : o.completion();
+            int[] limits = new int[o.count()];
+            for (int i = 0; i < limits.length; i++) {
+                limits[i] = o.lengths() == Lengths.VARIED ? varied(i, longest) : longest;
+                tokens += limits[i];
             }
             // No stop tokens: every completion has its full length.
             Engine engine = new Engine(model.decoder(), model.tokenizer(), Set.of(), o.batch());
             for (int run = 0; run < 5; run++) {
                 long begin = System.nanoTime();
-                engine.generate(prompts, Sampling.at(1, o.completion(), 42));
+                engine.generate(prompts, limits, Sampling.at(1, longest, 42));
                 if (run > 0) {
                     seconds.add((System.nanoTime() - begin) / 1e9);
                 }
             }
         }
-        return report(o, median(seconds), "tokens", (double) o.batch() * o.completion());
+        return report(o, median(seconds), "tokens", tokens);
+    }
+
+    /// Tokens of completion i: the same in every language, for a peer to have the same.
+    private static int varied(int i, int longest) {
+        int hash = (i + 1) * 0x9E3779B1; // 2^32 over the golden ratio
+        return Math.min(8, longest) + (int) ((hash & 0xFFFFFFFFL) * (Math.max(0, longest - 8) + 1) >>> 32);
     }
 
     private static double median(List<Double> values) {
@@ -192,6 +225,8 @@ final class BenchCommand implements Command {
         line.put("length", o.length());
         line.put("prompt", o.prompt());
         line.put("completion", o.completion());
+        line.put("prompts", o.count());
+        line.put("lengths", o.lengths().name().toLowerCase(Locale.ROOT));
         line.put("threads", LibTorch.threads());
         return line;
     }

@@ -103,6 +103,10 @@ public final class Tiny {
 
     /// Llama with grouped queries and random weights, large enough for the next token to matter.
     public static Decoder llama(int vocabSize, int context, long seed) {
+        return llama(vocabSize, context, seed, DType.F32);
+    }
+
+    public static Decoder llama(int vocabSize, int context, long seed, DType dtype) {
         ObjectNode config = Json.MAPPER
                 .createObjectNode()
                 .put("model_type", "llama")
@@ -115,7 +119,7 @@ public final class Tiny {
                 .put("max_position_embeddings", context)
                 .put("tie_word_embeddings", false)
                 .put("initializer_range", 0.35);
-        return Decoder.initialise(config, seed, DType.F32);
+        return Decoder.initialise(config, seed, dtype);
     }
 
     /// A model that says this and nothing else: whatever stands at position p, the next token is `script[p]`. Blocks

@@ -1,0 +1,68 @@
+package dev.manners.tensor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/// Weights in oneDNN's layout multiply as they do in the plain one, and every row as if it were alone.
+class PackedWeightTest {
+
+    private static Tensor random(int number, long... shape) {
+        int n = 1;
+        for (long size : shape) {
+            n *= (int) size;
+        }
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = (float) Philox.normal(42, Philox.Stream.INITIALISATION, number, i);
+        }
+        return Tensor.of(values, shape);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
+    void multipliesAsThePlainLayout(DType dtype) {
+        assumeTrue(PackedWeight.available(dtype));
+        int[][] shapes = {{1, 1}, {3, 5}, {96, 32}, {200, 77}, {576, 300}};
+        for (int[] shape : shapes) {
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                Tensor weight = random(1, shape[0], shape[1]).to(dtype);
+                Tensor bias = random(2, shape[0]).to(dtype);
+                Tensor x = random(3, 70, shape[1]).to(dtype);
+                try (PackedWeight packed = PackedWeight.of(weight)) {
+                    float[] wanted = x.to(DType.F32)
+                            .linear(weight.to(DType.F32), bias.to(DType.F32))
+                            .toFloats();
+                    // Half a step of the result's dtype, and what adding up in another order does.
+                    double step = dtype == DType.BF16 ? 1.0 / 256 : 1e-5;
+                    Tensor all = packed.linear(x, bias);
+                    assertThat(all.dtype()).isEqualTo(dtype);
+                    float[] found = all.toFloats();
+                    for (int i = 0; i < wanted.length; i++) {
+                        assertThat((double) Math.abs(found[i] - wanted[i]))
+                                .isLessThanOrEqualTo(step * Math.max(1, Math.abs(wanted[i])));
+                    }
+                    for (int rows : new int[] {1, 2, 7, 16, 33}) {
+                        assertThat(packed.linear(x.narrow(0, 5, rows), bias).toFloats())
+                                .isEqualTo(all.narrow(0, 5, rows).toFloats());
+                    }
+                    float[] unbiased = packed.linear(x, null).toFloats();
+                    assertThat(unbiased).isNotEqualTo(found);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"I64", "F16", "BOOL"})
+    void onlyWhatLayersHave(DType dtype) {
+        assertThat(PackedWeight.available(dtype)).isFalse();
+    }
+}
