@@ -4,6 +4,7 @@ import dev.manners.BadInput;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.nio.file.Path;
@@ -14,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -82,6 +84,11 @@ public final class AdapterFiles {
     /// @throws BadInput for kinds of adapters that are not LoRA or rsLoRA, and for tensors that do not fit, all at
     /// once
     public static void load(Decoder decoder, Path directory) {
+        load(decoder, null, directory);
+    }
+
+    /// @param head a layer that was trained beside the adapters and is stored with them, or null
+    static void load(Decoder decoder, @Nullable Parameter head, Path directory) {
         Path configFile = directory.resolve("adapter_config.json");
         ObjectNode json = Json.readObject(configFile);
         List<String> problems = new ArrayList<>();
@@ -99,7 +106,6 @@ public final class AdapterFiles {
         for (String key : List.of(
                 "rank_pattern",
                 "alpha_pattern",
-                "modules_to_save",
                 "layers_to_transform",
                 "trainable_token_indices",
                 "target_parameters")) {
@@ -108,6 +114,14 @@ public final class AdapterFiles {
                     && !json.path(key).isEmpty()) {
                 problems.add(key + " is not supported");
             }
+        }
+        List<String> saved = new ArrayList<>();
+        json.path("modules_to_save").forEach(module -> saved.add(module.asString()));
+        // PEFT names both spellings of a classifier's head, whichever there is.
+        saved.removeAll(head == null ? List.of() : List.of("score", "classifier"));
+        if (!saved.isEmpty()) {
+            problems.add("modules_to_save is " + saved + ", which is not supported"
+                    + (head == null ? "" : " beside \"score\""));
         }
         int rank = json.path("r").asInt(0);
         double alpha = json.path("lora_alpha").asDouble(0);
@@ -133,7 +147,10 @@ public final class AdapterFiles {
                 targets);
         Path file = directory.resolve("adapter_model.safetensors");
         try (Safetensors stored = Safetensors.open(file)) {
-            List<String> expected = expectedShapes(decoder, lora);
+            List<String> expected = new ArrayList<>(expectedShapes(decoder, lora));
+            if (head != null) {
+                expected.add(PREFIX + head.name() + Arrays.toString(head.value().shape()));
+            }
             List<String> found = stored.names().stream()
                     .map(name -> name + Arrays.toString(stored.entry(name).shape()))
                     .toList();
@@ -152,6 +169,12 @@ public final class AdapterFiles {
                 throw BadInput.all(file.toString(), problems);
             }
             attach(decoder, lora, (name, shape) -> ModelDirectory.tensor(stored, name));
+            if (head != null) {
+                try (Scope scope = Scope.open();
+                        NoGrad off = NoGrad.on()) {
+                    head.value().detach().copy_(ModelDirectory.tensor(stored, PREFIX + head.name()));
+                }
+            }
         }
     }
 
@@ -172,13 +195,18 @@ public final class AdapterFiles {
     ///
     /// @param baseModel name or path of the base model, for `base_model_name_or_path`
     public static void save(Decoder decoder, Path directory, String baseModel) {
+        save(decoder, null, directory, baseModel);
+    }
+
+    /// @param head a layer that was trained beside the adapters, or null
+    static void save(Decoder decoder, @Nullable Parameter head, Path directory, String baseModel) {
         Lora lora = decoder.lora();
         if (lora == null) {
             throw new IllegalStateException("no adapters to save");
         }
         ObjectNode json = Json.MAPPER.createObjectNode();
         json.put("peft_type", "LORA");
-        json.put("task_type", "CAUSAL_LM");
+        json.put("task_type", head == null ? "CAUSAL_LM" : "SEQ_CLS");
         json.put("base_model_name_or_path", baseModel);
         json.put("inference_mode", true);
         json.put("r", lora.loraR());
@@ -204,12 +232,13 @@ public final class AdapterFiles {
                 .distinct()
                 .sorted()
                 .forEach(targets::add);
-        SafetensorsWriter.write(
-                directory.resolve("adapter_model.safetensors"),
-                Map.of("format", "pt"),
-                decoder.adapterParameters().stream()
-                        .map(p -> ModelDirectory.source(p.name(), p.value(), DType.F32))
-                        .toList());
+        List<SafetensorsWriter.Source> stored = new ArrayList<>();
+        decoder.adapterParameters().forEach(p -> stored.add(ModelDirectory.source(p.name(), p.value(), DType.F32)));
+        if (head != null) {
+            json.putArray("modules_to_save").add("score");
+            stored.add(ModelDirectory.source(PREFIX + head.name(), head.value(), DType.F32));
+        }
+        SafetensorsWriter.write(directory.resolve("adapter_model.safetensors"), Map.of("format", "pt"), stored);
         AtomicFile.write(directory.resolve("adapter_config.json"), Json.pretty(json));
     }
 }

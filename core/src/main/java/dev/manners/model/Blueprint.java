@@ -47,6 +47,11 @@ record Blueprint(ObjectNode json, Family family, DecoderConfig config, Biases bi
         return new Blueprint(json, family, config, biases);
     }
 
+    /// The same without an output layer: what lies beneath another head.
+    Blueprint trunk() {
+        return new Blueprint(json, family, config.withoutHead(), biases);
+    }
+
     private Names names() {
         return family.names();
     }

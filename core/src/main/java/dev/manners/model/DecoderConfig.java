@@ -56,4 +56,28 @@ public record DecoderConfig(
     public record DropoutRates(double embedding, double residual, double attention) {
         public static final DropoutRates NONE = new DropoutRates(0, 0, 0);
     }
+
+    /// The same with no tensor for the output layer.
+    DecoderConfig withoutHead() {
+        return new DecoderConfig(
+                modelType,
+                vocabSize,
+                hiddenSize,
+                layers,
+                heads,
+                keyValueHeads,
+                headDim,
+                intermediateSize,
+                maxPositions,
+                norm,
+                normEps,
+                parallelResidual,
+                rotary,
+                learnedPositions,
+                activation,
+                gatedMlp,
+                queryKeyNorm,
+                true,
+                dropout);
+    }
 }

@@ -141,6 +141,18 @@ enum Family {
         };
     }
 
+    /// What the names of transformers' classes for this family begin with.
+    String className() {
+        return switch (this) {
+            case LLAMA -> "Llama";
+            case MISTRAL -> "Mistral";
+            case QWEN2 -> "Qwen2";
+            case QWEN3 -> "Qwen3";
+            case GPT2 -> "GPT2";
+            case GPT_NEOX -> "GPTNeoX";
+        };
+    }
+
     record Biases(boolean queryKeyValue, boolean output, boolean mlp) {}
 
     static Family of(ObjectNode json, String source) {

@@ -10,10 +10,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
@@ -62,39 +64,55 @@ public final class ModelDirectory {
         }
         Blueprint blueprint = Blueprint.read(directory.resolve("config.json"));
         try (Safetensors stored = Safetensors.open(directory)) {
-            Map<String, String> storedNames = check(blueprint, stored, directory);
-            Map<String, Parameter> parameters = new LinkedHashMap<>();
-            List<String> nonFinite = new ArrayList<>();
-            for (Blueprint.Spec spec : blueprint.specs()) {
-                try (Scope scope = Scope.open()) {
-                    Tensor value = tensor(stored, Objects.requireNonNull(storedNames.get(spec.name())));
-                    long bad = value.nonFinite();
-                    if (bad > 0) {
-                        nonFinite.add("tensor " + spec.name() + ": " + bad + " of " + value.numel()
-                                + " values are NaN or infinite");
-                    }
-                    parameters.put(spec.name(), new Parameter(spec.name(), scope.keepForever(value)));
-                }
-            }
-            if (!nonFinite.isEmpty() && !allowNonfinite) {
-                parameters.values().forEach(Parameter::close);
-                throw new BadInput(BadInput.all(directory.toString(), nonFinite).getMessage()
-                        + "\nThe weights are damaged; get them again, or pass --allow-nonfinite to load them as they"
-                        + " are.");
-            }
-            return new Decoder(blueprint, parameters, dtype);
+            return new Decoder(
+                    blueprint, read(directory, stored, blueprint, blueprint.specs(), Set.of(), allowNonfinite), dtype);
         }
+    }
+
+    /// Reads the tensors that are asked for, and refuses a directory with others.
+    ///
+    /// @param unwanted stored names to look away from
+    static Map<String, Parameter> read(
+            Path directory,
+            Safetensors stored,
+            Blueprint blueprint,
+            List<Blueprint.Spec> specs,
+            Set<String> unwanted,
+            boolean allowNonfinite) {
+        Map<String, String> storedNames = check(blueprint, specs, unwanted, stored, directory);
+        Map<String, Parameter> parameters = new LinkedHashMap<>();
+        List<String> nonFinite = new ArrayList<>();
+        for (Blueprint.Spec spec : specs) {
+            try (Scope scope = Scope.open()) {
+                Tensor value = tensor(stored, Objects.requireNonNull(storedNames.get(spec.name())));
+                long bad = value.nonFinite();
+                if (bad > 0) {
+                    nonFinite.add("tensor " + spec.name() + ": " + bad + " of " + value.numel()
+                            + " values are NaN or infinite");
+                }
+                parameters.put(spec.name(), new Parameter(spec.name(), scope.keepForever(value)));
+            }
+        }
+        if (!nonFinite.isEmpty() && !allowNonfinite) {
+            parameters.values().forEach(Parameter::close);
+            throw new BadInput(BadInput.all(directory.toString(), nonFinite).getMessage()
+                    + "\nThe weights are damaged; get them again, or pass --allow-nonfinite to load them as they"
+                    + " are.");
+        }
+        return parameters;
     }
 
     /// Compares what is stored with what config.json asks for.
     ///
     /// @return stored name by tensor name
-    private static Map<String, String> check(Blueprint blueprint, Safetensors stored, Path directory) {
+    private static Map<String, String> check(
+            Blueprint blueprint, List<Blueprint.Spec> specs, Set<String> unwanted, Safetensors stored, Path directory) {
         List<String> problems = new ArrayList<>();
         Map<String, String> storedNames = new LinkedHashMap<>();
         TreeSet<String> left = new TreeSet<>(stored.names());
         left.removeIf(blueprint::ignores);
-        for (Blueprint.Spec spec : blueprint.specs()) {
+        left.removeAll(unwanted);
+        for (Blueprint.Spec spec : specs) {
             // Directories of a bare GPT-2 carry no prefix.
             String bare = spec.name().replaceFirst("^transformer\\.", "");
             String name = left.contains(spec.name()) ? spec.name() : bare;
@@ -163,7 +181,12 @@ public final class ModelDirectory {
     /// @param dtype of the stored weights
     /// @param generation generation_config.json
     public static void save(Decoder decoder, Path directory, DType dtype, ObjectNode generation) {
-        ObjectNode json = decoder.configJson();
+        AtomicFile.write(directory.resolve("generation_config.json"), Json.pretty(generation));
+        save(decoder.configJson(), decoder.parameters(), directory, dtype);
+    }
+
+    /// Writes config.json and model.safetensors.
+    static void save(ObjectNode json, Collection<Parameter> parameters, Path directory, DType dtype) {
         json.remove("torch_dtype");
         json.put(
                 "dtype",
@@ -174,12 +197,9 @@ public final class ModelDirectory {
                     default -> throw new IllegalArgumentException("weights are not stored as " + dtype);
                 });
         AtomicFile.write(directory.resolve("config.json"), Json.pretty(json));
-        AtomicFile.write(directory.resolve("generation_config.json"), Json.pretty(generation));
         SafetensorsWriter.write(
                 directory.resolve("model.safetensors"),
                 Map.of("format", "pt"),
-                decoder.parameters().stream()
-                        .map(p -> source(p.name(), p.value(), dtype))
-                        .toList());
+                parameters.stream().map(p -> source(p.name(), p.value(), dtype)).toList());
     }
 }
