@@ -6,7 +6,7 @@ import java.util.List;
 
 /// How much [ChainArithmetic] there is, and how hard it is.
 public record ChainSettings(
-        @Key(value = "Demonstrations, with their thinking", byDefault = "400", min = 1, max = 100_000)
+        @Key(value = "Demonstrations, with their thinking", byDefault = "1000", min = 1, max = 100_000)
         int demonstrations,
 
         @Key(value = "Prompts to learn from verified rewards", byDefault = "2000", min = 1, max = 100_000)
@@ -23,7 +23,7 @@ public record ChainSettings(
         implements Checked {
 
     public static ChainSettings defaults() {
-        return new ChainSettings(400, 2_000, 200, 2, 5);
+        return new ChainSettings(1_000, 2_000, 200, 2, 5);
     }
 
     @Override

@@ -62,7 +62,7 @@ class ChainArithmeticTest {
 
     @Test
     void noChainIsUsedTwice() {
-        assertThat(CHAINS.demonstrations()).hasSize(400);
+        assertThat(CHAINS.demonstrations()).hasSize(1_000);
         assertThat(CHAINS.prompts()).hasSize(2_000);
         assertThat(CHAINS.heldOut()).hasSize(200);
         assertThat(all().map(Chain::question)).doesNotHaveDuplicates();
@@ -85,7 +85,7 @@ class ChainArithmeticTest {
     void theSameSeedTheSameChains() {
         ChainArithmetic again = ChainArithmetic.create(42, ChainSettings.defaults());
         assertThat(again.prompts()).isEqualTo(CHAINS.prompts());
-        ChainArithmetic more = ChainArithmetic.create(42, new ChainSettings(500, 10, 200, 2, 5));
+        ChainArithmetic more = ChainArithmetic.create(42, new ChainSettings(1_500, 10, 200, 2, 5));
         assertThat(more.heldOut()).isEqualTo(CHAINS.heldOut());
         assertThat(more.demonstrations()).startsWith(CHAINS.demonstrations().toArray(Chain[]::new));
         assertThat(ChainArithmetic.create(43, ChainSettings.defaults()).heldOut())
@@ -100,7 +100,7 @@ class ChainArithmeticTest {
         for (String file : List.of("chains_demonstrations.jsonl", "chains_prompts.jsonl", "chains_heldout.jsonl")) {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
-        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("1484bc5dea3cc23b31215ac2b1f8f4160f50cc4410414f8e24054ec81aad253e");
+        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("054065868ab548f8ed2919b85104604bdb1ff0dddeeeb3641f59a0e177a5ae76");
 
         JsonNode row = Json.parseObject(
                 Files.readAllLines(directory.resolve("chains_prompts.jsonl"))
