@@ -155,6 +155,10 @@ public final class Options {
         return bound;
     }
 
+    private static String written(Object item) {
+        return item instanceof Enum<?> constant ? constant.name().toLowerCase(Locale.ROOT) : item.toString();
+    }
+
     private static void contradictions(Record record, List<String> problems) {
         if (record instanceof Checked checked) {
             problems.addAll(checked.problems());
@@ -266,7 +270,17 @@ public final class Options {
             Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
             List<Object> items = new ArrayList<>();
             for (Object item : list) {
-                Object converted = of == Path.class ? pathOrNull(item.toString(), said, problems) : item.toString();
+                String text = item.toString();
+                Object converted;
+                if (of == Path.class) {
+                    converted = pathOrNull(text, said, problems);
+                } else if (of.isEnum()) {
+                    converted = constant(of, text, said, problems);
+                } else if (of == Double.class) {
+                    converted = number(of, key, text, said, problems);
+                } else {
+                    converted = text;
+                }
                 if (converted != null) {
                     items.add(converted);
                 }
@@ -303,16 +317,20 @@ public final class Options {
             };
         }
         if (type.isEnum()) {
-            for (Object constant : type.getEnumConstants()) {
-                if (((Enum<?>) constant).name().equalsIgnoreCase(text.replace('-', '_'))) {
-                    return constant;
-                }
-            }
-            problems.add(said + ", expected one of " + choices(type)
-                    + nearest(text.toLowerCase(Locale.ROOT), choices(type)));
-            return null;
+            return constant(type, text, said, problems);
         }
         return number(type, key, text, said, problems);
+    }
+
+    private static @Nullable Object constant(Class<?> type, String text, String said, List<String> problems) {
+        for (Object constant : type.getEnumConstants()) {
+            if (((Enum<?>) constant).name().equalsIgnoreCase(text.replace('-', '_'))) {
+                return constant;
+            }
+        }
+        problems.add(
+                said + ", expected one of " + choices(type) + nearest(text.toLowerCase(Locale.ROOT), choices(type)));
+        return null;
     }
 
     private static boolean nullable(Class<?> type) {
@@ -480,7 +498,7 @@ public final class Options {
             } else if (value instanceof Path path) {
                 map.put(key, path.toString());
             } else if (value instanceof List<?> list) {
-                map.put(key, list.stream().map(Object::toString).toList());
+                map.put(key, list.stream().map(Options::written).toList());
             } else if (value != null) {
                 map.put(key, value);
             }

@@ -6,6 +6,7 @@ import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /// Log-probabilities of given tokens, straight from hidden states, a piece of rows at a time.
@@ -90,6 +91,11 @@ public final class LogProbs {
         return (temperature == 1 ? logits : logits.mul(1 / temperature)).logSoftmax(-1);
     }
 
+    /// What was kept of these rows, or the same anew.
+    private Tensor logp(long begin, long length) {
+        return pieces.isEmpty() ? logSoftmax(begin, length) : pieces.get((int) (begin / piece()));
+    }
+
     private long piece() {
         return Math.max(1, PIECE / weight.size(0));
     }
@@ -102,6 +108,46 @@ public final class LogProbs {
     /// Entropies of the distributions the tokens are from, nats, [M], F32, without gradient.
     public Tensor entropies() {
         return entropies;
+    }
+
+    /// log Σ_v p_v² of the distributions, [M], without gradient: the expected log-probability of a token drawn from
+    /// them,
+    /// up to Jensen's inequality. Of WPO.
+    public Tensor logSumSquares() {
+        return ofEach(logp -> logp.mul(2).logsumexp(-1));
+    }
+
+    /// Mean logit over the vocabulary, before the temperature, [M], without gradient.
+    public Tensor meanLogits() {
+        try (NoGrad off = NoGrad.on();
+                Scope scope = Scope.open()) {
+            // The mean of h Wᵀ is h times the mean of W's rows.
+            Tensor mean = weight.detach().to(DType.F32).mean(0, false).unsqueeze(1); // [H, 1]
+            return scope.keep(hidden.to(DType.F32).matmul(mean).squeeze(1));
+        }
+    }
+
+    /// 1 where no token was likelier than the target, otherwise 0, [M].
+    public Tensor hits() {
+        try (Scope scope = Scope.open()) {
+            return scope.keep(logps.ge(ofEach(logp -> logp.amax(-1, false))).to(DType.F32));
+        }
+    }
+
+    /// @param of a number of each row of [m, V]
+    private Tensor ofEach(UnaryOperator<Tensor> of) {
+        long rows = hidden.size(0);
+        try (NoGrad off = NoGrad.on();
+                Scope outer = Scope.open()) {
+            Tensor all = Tensor.empty(DType.F32, rows);
+            for (long begin = 0; begin < rows; begin += piece()) {
+                try (Scope scope = Scope.open()) {
+                    long length = Math.min(piece(), rows - begin);
+                    all.narrow(0, begin, length).copy_(of.apply(logp(begin, length)));
+                }
+            }
+            return outer.keep(all);
+        }
     }
 
     /// Takes a loss's gradient back.
@@ -122,7 +168,7 @@ public final class LogProbs {
             for (long begin = 0; begin < rows; begin += piece()) {
                 try (Scope scope = Scope.open()) {
                     long length = Math.min(piece(), rows - begin);
-                    Tensor logp = pieces.isEmpty() ? logSoftmax(begin, length) : pieces.get((int) (begin / piece()));
+                    Tensor logp = logp(begin, length);
                     Tensor y = targets.narrow(0, begin, length).unsqueeze(1); // [m, 1]
                     Tensor g = logpGrad.narrow(0, begin, length).unsqueeze(1); // [m, 1]
                     Tensor dz = logp.exp(); // p

@@ -1,7 +1,11 @@
 package dev.manners.loss;
 
+import dev.manners.files.Json;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /// Metrics of a part of a batch, kept so that those of the parts make those of the whole: a mean as sum and
 /// count.
@@ -93,5 +97,44 @@ public final class Tally {
             }
         });
         return values;
+    }
+
+    /// All of it, for a checkpoint.
+    public ObjectNode state() {
+        ObjectNode state = Json.MAPPER.createObjectNode();
+        entries.forEach((name, entry) -> {
+            ArrayNode fields = state.putArray(name);
+            switch (entry) {
+                case Entry.Sum(double sum) -> fields.add("sum").add(sum);
+                case Entry.Mean(double sum, double count) ->
+                    fields.add("mean").add(sum).add(count);
+                case Entry.Min(double value) -> fields.add("min").add(value);
+                case Entry.Max(double value) -> fields.add("max").add(value);
+                case Entry.Difference(String of, String minus) ->
+                    fields.add("difference").add(of).add(minus);
+            }
+        });
+        return state;
+    }
+
+    /// What [#state] gave, as a tally again.
+    public static Tally of(JsonNode state) {
+        Tally tally = new Tally();
+        state.properties().forEach(e -> {
+            String name = e.getKey();
+            JsonNode fields = e.getValue();
+            double value = fields.path(1).asDouble(Double.NaN);
+            switch (fields.path(0).asString()) {
+                case "sum" -> tally.sum(name, value);
+                case "mean" -> tally.mean(name, value, fields.path(2).asDouble());
+                case "min" -> tally.min(name, value);
+                case "max" -> tally.max(name, value);
+                case "difference" ->
+                    tally.difference(
+                            name, fields.path(1).asString(), fields.path(2).asString());
+                default -> throw new IllegalArgumentException(name + ": " + fields + " is no metric");
+            }
+        });
+        return tally;
     }
 }

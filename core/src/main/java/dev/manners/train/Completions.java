@@ -20,8 +20,9 @@ import org.jspecify.annotations.Nullable;
 /// @param rows positions whose next token is a completion's, completion by completion, [M]; the last of a prompt is in
 /// it once for each completion
 /// @param targets those next tokens, [M]
+/// @param last position of each completion's last token, [B]
 /// @param lengths tokens of each completion, summing up to M
-record Completions(Tensor ids, Sequences sequences, Tensor rows, Tensor targets, int... lengths) {
+record Completions(Tensor ids, Sequences sequences, Tensor rows, Tensor targets, Tensor last, int... lengths) {
 
     /// A prompt and what completes it, each at least one token.
     record Group(int[] prompt, List<int[]> completions) {}
@@ -41,6 +42,7 @@ record Completions(Tensor ids, Sequences sequences, Tensor rows, Tensor targets,
         long[] rows = new long[m];
         long[] targets = new long[m];
         List<Integer> lengths = new ArrayList<>();
+        List<Integer> last = new ArrayList<>();
         int at = 0;
         int row = 0;
         for (Group g : groups) {
@@ -55,6 +57,7 @@ record Completions(Tensor ids, Sequences sequences, Tensor rows, Tensor targets,
                 System.arraycopy(completion, 0, ids, at, completion.length);
                 at += completion.length;
                 lengths.add(completion.length);
+                last.add(at - 1);
             }
         }
         return new Completions(
@@ -62,6 +65,7 @@ record Completions(Tensor ids, Sequences sequences, Tensor rows, Tensor targets,
                 Sequences.sharing(shapes),
                 Tensor.of(rows),
                 Tensor.of(targets),
+                Tensor.of(last.stream().mapToInt(i -> i).toArray()),
                 lengths.stream().mapToInt(i -> i).toArray());
     }
 

@@ -5,7 +5,6 @@ import dev.manners.data.Sampler;
 import dev.manners.files.Json;
 import dev.manners.loss.CrossEntropy;
 import dev.manners.model.Decoder;
-import dev.manners.model.DecoderConfig;
 import dev.manners.model.Dropout;
 import dev.manners.model.Sequences;
 import dev.manners.tensor.NoGrad;
@@ -19,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -191,13 +191,14 @@ public final class SftTrainer {
     /// @return the micro-batch's part of the window's mean loss
     private double accumulate(List<Packed> rows, long trained, long pass) {
         Dropout dropout = Dropout.training(config.training().seed(), pass);
+        int[] all = IntStream.range(0, rows.size()).toArray();
         double loss = 0;
         double entropy = 0;
         long correct = 0;
         long n = 0;
-        for (List<Packed> piece : pieces(rows)) {
+        for (int[] piece : Pieces.of(policy.config(), all, i -> rows.get(i).length())) {
             try (Scope scope = Scope.open()) {
-                Batch batch = Batch.of(piece);
+                Batch batch = Batch.of(Arrays.stream(piece).mapToObj(rows::get).toList());
                 tokens += batch.tokens();
                 if (batch.rows().numel() == 0) {
                     continue;
@@ -226,29 +227,6 @@ public final class SftTrainer {
             accuracy += (double) correct / n;
         }
         return loss / trained;
-    }
-
-    /// Tokens that go forward and backward together: enough for matrix products to run at full speed, and few enough
-    /// that what is kept for the backward pass, which grows with layers and width, stays small beside the weights.
-    private static int tokensAtOnce(DecoderConfig config) {
-        long perToken = (long) config.layers() * config.hiddenSize();
-        return Math.clamp(9_000_000 / perToken, 256, 1024);
-    }
-
-    /// Rows in order, as many together as have no more than [#tokensAtOnce] tokens, at least one.
-    private List<List<Packed>> pieces(List<Packed> rows) {
-        int most = tokensAtOnce(policy.config());
-        List<List<Packed>> pieces = new ArrayList<>();
-        int tokens = Integer.MAX_VALUE;
-        for (Packed row : rows) {
-            if (tokens > most - row.length()) {
-                pieces.add(new ArrayList<>());
-                tokens = 0;
-            }
-            pieces.getLast().add(row);
-            tokens += row.length();
-        }
-        return pieces;
     }
 
     /// Rows laid end to end for the model.

@@ -58,26 +58,31 @@ class GoldenSftTest {
                 compare(wrong, i, "epoch", told.metrics.get(i), log, 1e-9);
             }
             assertThat(told.metrics).hasSize(4);
-            expected.get("final_params").properties().forEach(e -> {
-                Tensor value = model.parameter(e.getKey()).value();
-                try (Scope scope = Scope.open()) {
-                    close(
-                            wrong,
-                            e.getKey() + " norm",
-                            value.normAll().item(),
-                            e.getValue().get(0).doubleValue(),
-                            1e-3);
-                    float[] first = value.detach().reshape(-1).narrow(0, 0, 3).toFloats();
-                    for (int i = 0; i < 3; i++) {
-                        double wanted = e.getValue().get(1).get(i).doubleValue();
-                        if (Math.abs(first[i] - wanted) > 1e-3 * Math.max(0.1, Math.abs(wanted))) {
-                            wrong.add(e.getKey() + "[" + i + "] " + first[i] + ", expected " + wanted);
-                        }
-                    }
-                }
-            });
+            checkParameters(wrong, model, expected.get("final_params"));
             assertThat(wrong).isEmpty();
         }
+    }
+
+    /// Norm and first three values of every parameter after the last step.
+    static void checkParameters(List<String> wrong, Decoder model, JsonNode expected) {
+        expected.properties().forEach(e -> {
+            Tensor value = model.parameter(e.getKey()).value();
+            try (Scope scope = Scope.open()) {
+                close(
+                        wrong,
+                        e.getKey() + " norm",
+                        value.normAll().item(),
+                        e.getValue().get(0).doubleValue(),
+                        1e-3);
+                float[] first = value.detach().reshape(-1).narrow(0, 0, 3).toFloats();
+                for (int i = 0; i < 3; i++) {
+                    double wanted = e.getValue().get(1).get(i).doubleValue();
+                    if (Math.abs(first[i] - wanted) > 1e-3 * Math.max(0.1, Math.abs(wanted))) {
+                        wrong.add(e.getKey() + "[" + i + "] " + first[i] + ", expected " + wanted);
+                    }
+                }
+            }
+        });
     }
 
     private static void compare(
