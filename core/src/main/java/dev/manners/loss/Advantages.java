@@ -8,8 +8,7 @@ import org.jspecify.annotations.Nullable;
 /// advantage.
 ///
 /// A reward that is null could not be given: the completion takes no part in any mean or spread, and its
-/// advantage is 0,
-/// so that it moves nothing.
+/// advantage is 0, so that it moves nothing.
 public final class Advantages {
 
     private Advantages() {}
@@ -30,8 +29,8 @@ public final class Advantages {
     /// their share
     public record Grouped(double[] advantages, int groups, int alike) {}
 
-    /// GRPO: against the mean of the same prompt's completions, A_i = (R_i - mean) / (std + 1e-4), with n - 1
-    /// in the standard deviation.
+    /// GRPO: against the mean of the same prompt's completions, A_i = (R_i - mean) / (std + 1e-4), with n - 1 in
+    /// the standard deviation.
     ///
     /// Source: DeepSeekMath, arXiv:2402.03300; TRL's constants.
     ///
@@ -93,8 +92,7 @@ public final class Advantages {
     }
 
     /// What each token earned, as PPO and REINFORCE++ see it: the penalty for leaving the reference, and the
-    /// score on the
-    /// last token.
+    /// score on the last token.
     ///
     /// @param scores of each segment; null: not scored, its tokens earn the penalty alone
     /// @param kl estimate of each token's KL, [M]
@@ -149,8 +147,8 @@ public final class Advantages {
         return new Estimated(advantages, returns);
     }
 
-    /// REINFORCE++: no value function and no group; a token's return is the score minus the penalties from it
-    /// on, made mean 0 and variance 1 over all tokens of the batch.
+    /// REINFORCE++: no value function and no group; a token's return is the score minus the penalties from it on,
+    /// made mean 0 and variance 1 over all tokens of the batch.
     ///
     /// Source: Hu et al. 2025, arXiv:2501.03262. Its loss is [PpoLoss#policy].
     ///

@@ -5,8 +5,8 @@ import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Preference losses without a reference model: CPO, SimPO, AlphaPO. With s the log-probability of a
-/// completion, summed over its tokens, or their mean (`ipo`, `simpo`, `alphapo`), and Δ = s₊ - s₋:
+/// Preference losses without a reference model: CPO, SimPO, AlphaPO. With s the log-probability of a completion,
+/// summed over its tokens, or their mean (`ipo`, `simpo`, `alphapo`), and Δ = s₊ - s₋:
 ///
 ///     sigmoid           -(1 - ε) log σ(βΔ) - ε log σ(-βΔ)
 ///     hinge             max(0, 1 - βΔ)
@@ -16,8 +16,8 @@ import java.util.List;
 /// plus `cpo_alpha` times the chosen tokens' mean negative log-probability. `alpha` ≠ 0 takes (1 - p^-α)/α in
 /// place of s = log p, whatever the loss.
 ///
-/// Sources: Xu et al. 2024 (CPO), arXiv:2401.08417; Meng et al. 2024 (SimPO), arXiv:2405.14734; Gupta et al.
-/// 2025 (AlphaPO), arXiv:2501.03884. As TRL's CPOTrainer.
+/// Sources: Xu et al. 2024 (CPO), arXiv:2401.08417; Meng et al. 2024 (SimPO), arXiv:2405.14734; Gupta et al. 2025
+/// (AlphaPO), arXiv:2501.03884. As TRL's CPOTrainer.
 public final class CpoLoss {
 
     private CpoLoss() {}

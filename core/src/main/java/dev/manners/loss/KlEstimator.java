@@ -8,8 +8,7 @@ import dev.manners.tensor.Tensor;
 ///
 /// In a reward K1 is right. As a term of a loss the gradients differ from the values: that of K1 is 0 in the
 /// mean, that of K2 is the divergence's own while the samples are π's, that of K3 is the forward divergence's
-/// unless it is weighted
-/// by the importance ratio ("A Comedy of Estimators", arXiv:2512.21852).
+/// unless it is weighted by the importance ratio ("A Comedy of Estimators", arXiv:2512.21852).
 public enum KlEstimator {
     /// d. Unbiased; may be negative, and varies much.
     K1,

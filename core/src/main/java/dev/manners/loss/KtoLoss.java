@@ -3,16 +3,16 @@ package dev.manners.loss;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.Tensor;
 
-/// Losses on completions that were each found good or bad, without a partner. With the log-ratio
-/// c = log π(y|x) - log π_ref(y|x), summed over tokens:
+/// Losses on completions that were each found good or bad, without a partner. With the log-ratio c = log π(y|x) -
+/// log π_ref(y|x), summed over tokens:
 ///
 ///     kto                  good: w₊ (1 - σ(β(c - z)))    bad: w₋ (1 - σ(β(z - c)))
 ///     apo_zero_unpaired    good: w₊ (1 - σ(βc))          bad: w₋ σ(βc)
 ///
 /// z is [#kl]: what the policy gained on completions that do not belong to their prompts.
 ///
-/// Sources: Ethayarajh et al. 2024, arXiv:2402.01306, equation 7; D'Oosterlinck et al. 2024, arXiv:2408.06266.
-/// As TRL's KTOTrainer.
+/// Sources: Ethayarajh et al. 2024, arXiv:2402.01306, equation 7; D'Oosterlinck et al. 2024, arXiv:2408.06266. As
+/// TRL's KTOTrainer.
 public final class KtoLoss {
 
     private KtoLoss() {}
@@ -28,9 +28,8 @@ public final class KtoLoss {
     /// @param undesirableWeight w₋
     public record Options(Type lossType, double beta, double desirableWeight, double undesirableWeight) {}
 
-    /// z = max(0, mean of log π - log π_ref) over mismatched prompts and completions, without gradient. Of
-    /// more than one
-    /// pair, or it is the wrong pairs' estimate for nobody.
+    /// z = max(0, mean of log π - log π_ref) over mismatched prompts and completions, without gradient. It is as
+    /// noisy as they are few: TRL refuses micro-batches of one.
     ///
     /// @param logps log-probabilities of whole mismatched completions, [B]
     /// @param refLogps the same under the reference, [B]

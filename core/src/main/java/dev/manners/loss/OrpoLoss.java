@@ -41,8 +41,7 @@ public final class OrpoLoss {
     }
 
     /// log p - log(1 - p). Each way to write log(1 - e^x) is used where it is exact; the other gets a harmless
-    /// argument,
-    /// as its gradient is multiplied by 0 and may not be infinite.
+    /// argument, as its gradient is multiplied by 0 and may not be infinite.
     private static Tensor logOdds(Tensor logp) {
         double middle = -Math.log(2);
         Tensor x = logp.clamp(Double.NEGATIVE_INFINITY, NEAREST);

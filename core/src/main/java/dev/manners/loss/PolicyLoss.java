@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Losses of GRPO and its relatives: completions with one advantage each, and importance ratios
-/// ρ_t = π(o_t) / π_old(o_t). Names, defaults and arithmetic are those of TRL's GRPOTrainer.
+/// Losses of GRPO and its relatives: completions with one advantage each, and importance ratios ρ_t = π(o_t) /
+/// π_old(o_t). Names, defaults and arithmetic are those of TRL's GRPOTrainer.
 ///
 /// A loss type is a loss of each token, and what the sum over tokens is divided by. Neither depends on how an
 /// update is split, save for [Type#BNPO].
@@ -20,8 +20,7 @@ public final class PolicyLoss {
     public enum Type {
         /// Clipped surrogate; mean over completions of the mean over tokens (DeepSeekMath, arXiv:2402.03300).
         GRPO,
-        /// Clipped surrogate; mean over tokens of the micro-batch, as the [Window] says by
-        /// [Window#ofMicroBatch].
+        /// Clipped surrogate; mean over tokens of the micro-batch, as the [Window] says by [Window#ofMicroBatch].
         BNPO,
         /// Clipped surrogate; sum over tokens by completions × `max_completion_length`, so that a long
         /// completion's tokens count no less (Dr. GRPO, arXiv:2503.20783).
@@ -34,8 +33,8 @@ public final class PolicyLoss {
         /// -4/τ σ(τ (ρ - 1)) A: a gate that closes softly, τ by the sign of A (arXiv:2511.20347). Mean over
         /// completions of the mean over tokens.
         SAPO,
-        /// Clipped surrogate; mean over completions of the *sum* over tokens (arXiv:2602.05261). Meant for
-        /// ratios of sequences.
+        /// Clipped surrogate; mean over completions of the *sum* over tokens (arXiv:2602.05261). Meant for ratios
+        /// of sequences.
         LUSPO,
         /// -φ(w) A log π with w the whole completion's ratio and φ(w) = e^λ w^k e^(-λw), without gradient
         /// (arXiv:2602.10693). Mean over all tokens.
@@ -66,8 +65,7 @@ public final class PolicyLoss {
     /// caps every ratio at 0.2
     /// @param beta factor of the KL from the reference, in the loss; 0: none
     /// @param klEstimator of that KL; TRL's is K3
-    /// @param useBiasCorrectionKl multiply the KL by ρ, which makes its gradient the divergence's
-    /// (DeepSeek-V3.2)
+    /// @param useBiasCorrectionKl multiply the KL by ρ, which makes its gradient the divergence's (DeepSeek-V3.2)
     /// @param entropyCoef factor of the mean entropy of tokens, which is rewarded; 0: none
     /// @param maxCompletionLength divisor of `dr_grpo`
     public record Options(

@@ -3,11 +3,11 @@ package dev.manners.loss;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.Tensor;
 
-/// The two losses of PPO, each a mean over all tokens of the update. Tokens are actions, and have advantages
-/// of their own.
+/// The two losses of PPO, each a mean over all tokens of the update. Tokens are actions, and have advantages of
+/// their own.
 ///
-/// Source: Schulman et al. 2017, arXiv:1707.06347; the clipped value loss and all names as TRL's PPOTrainer
-/// (its last version, 1.10), which follows OpenAI's lm-human-preferences. Means leave masked tokens out; TRL's
+/// Source: Schulman et al. 2017, arXiv:1707.06347; the clipped value loss and all names as TRL's PPOTrainer (its
+/// last version, 1.10), which follows OpenAI's lm-human-preferences. Means leave masked tokens out; TRL's
 /// `approxkl` and `ratio` did not.
 public final class PpoLoss {
 

@@ -1,17 +1,18 @@
 package dev.manners.loss;
 
 import dev.manners.config.Checked;
+import dev.manners.tensor.DType;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// DPO and its relatives: losses on pairs of a chosen and a rejected completion, against a reference policy.
 ///
-/// With c and r the log-ratios log π(y|x) - log π_ref(y|x) of the two, summed over tokens, and Δ = c - r, a
-/// loss type is
-/// a function of a pair; several add up with weights. Names and arithmetic are those of TRL's DPOTrainer.
+/// With c and r the log-ratios log π(y|x) - log π_ref(y|x) of the two, summed over tokens, and Δ = c - r, a loss
+/// type is a function of a pair; several add up with weights. Names and arithmetic are those of TRL's DPOTrainer.
 ///
 /// Source: Rafailov et al. 2023, arXiv:2305.18290, and of each [Type] its own.
 public final class PreferenceLoss {
@@ -24,8 +25,7 @@ public final class PreferenceLoss {
         SIGMOID,
         /// max(0, 1 - βΔ) (SLiC, arXiv:2305.10425; RSO, arXiv:2309.06657).
         HINGE,
-        /// (c/|y₊| - r/|y₋| - 1/(2β))², averaged over tokens as its authors did (arXiv:2310.12036, equation
-        /// 17).
+        /// (c/|y₊| - r/|y₋| - 1/(2β))², averaged over tokens as its authors did (arXiv:2310.12036, equation 17).
         IPO,
         /// q₊ (log q₊ - log(1 - ε)) + q₋ (log q₋ - log ε) with q₊ = σ(βΔ) (arXiv:2402.00856, equation 16).
         EXO_PAIR,
@@ -38,8 +38,8 @@ public final class PreferenceLoss {
         BCO_PAIR,
         /// (c - 1/(2β))² + (r + 1/(2β))² (arXiv:2405.00675).
         SPPO_HARD,
-        /// Both models' chosen-to-rejected ratios are sorted over the batch, then the smoothed logistic of
-        /// their differences (arXiv:2406.05882).
+        /// Both models' chosen-to-rejected ratios are sorted over the batch, then the smoothed logistic of their
+        /// differences (arXiv:2406.05882).
         AOT,
         /// The same of c and r, each sorted over the batch.
         AOT_UNPAIRED,
@@ -54,8 +54,8 @@ public final class PreferenceLoss {
         /// -log σ(β(c/|y₊| - r/|y₋|)).
         SIGMOID_NORM;
 
-        /// Whether a pair's loss depends on which others are in the micro-batch: these losses cannot be
-        /// computed of a part of it, and how it is split matters.
+        /// Whether a pair's loss depends on which others are in the micro-batch: these losses cannot be computed
+        /// of a part of it, and how it is split matters.
         public boolean couplesPairs() {
             return this == AOT || this == AOT_UNPAIRED;
         }
@@ -127,7 +127,7 @@ public final class PreferenceLoss {
                         + ": give one weight for each loss");
             }
             for (Type type : lossType) {
-                String name = type.name().toLowerCase(java.util.Locale.ROOT);
+                String name = type.name().toLowerCase(Locale.ROOT);
                 if (type == Type.EXO_PAIR && !(labelSmoothing > 0 && labelSmoothing < 1)) {
                     problems.add("label_smoothing is " + labelSmoothing
                             + ": exo_pair needs one above 0 and below 1, 1e-3 in its paper");
@@ -209,7 +209,7 @@ public final class PreferenceLoss {
         Pairs mean = Pairs.of(scores.div(segments.lengths()));
         Tensor weights = o.useWeighting ? weights(logps, segments, logSumSquares) : null; // [P]
 
-        Tensor loss = Tensor.full(0, dev.manners.tensor.DType.F32);
+        Tensor loss = Tensor.full(0, DType.F32);
         for (int i = 0; i < o.lossType.size(); i++) {
             Type type = o.lossType.get(i);
             Tensor pairs = type == Type.SFT

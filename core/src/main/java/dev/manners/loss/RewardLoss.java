@@ -9,16 +9,16 @@ import org.jspecify.annotations.Nullable;
 
 /// Losses of a reward model, on the scores of completions of one prompt that were compared.
 ///
-/// Comparisons say nothing of a score's zero. `center_rewards_coefficient` c keeps it near: + c (r₊ + r₋)²,
-/// which for a ranking of K is c (2/K Σ r)² (Eisenstein et al. 2023, arXiv:2312.09244).
+/// Comparisons say nothing of a score's zero. `center_rewards_coefficient` c keeps it near: + c (r₊ + r₋)², which
+/// for a ranking of K is c (2/K Σ r)² (Eisenstein et al. 2023, arXiv:2312.09244).
 public final class RewardLoss {
 
     private RewardLoss() {}
 
     /// Bradley-Terry: -log σ(r₊ - r₋ - margin).
     ///
-    /// Sources: Bradley and Terry 1952; the margin Touvron et al. 2023, arXiv:2307.09288, section 3.2.2. As
-    /// TRL's RewardTrainer.
+    /// Sources: Bradley and Terry 1952; the margin Touvron et al. 2023, arXiv:2307.09288, section 3.2.2. As TRL's
+    /// RewardTrainer.
     ///
     /// @param scores r₊ and r₋ of the first pair, of the second, ..., [2P], a leaf
     /// @param margins by how much the chosen one is better at least, [P], or null
@@ -45,10 +45,9 @@ public final class RewardLoss {
     ///
     ///     -log P = Σ_stages log Σ_{i left} e^{r_i} - Σ_i r_i
     ///
-    /// Ties by Efron's rule: d completions of one rank are drawn in d stages, in each of which all of the tie
-    /// are left with the same share: of stage j (from 0), e^r of each counts 1 - j/d. This is the mean over
-    /// the orders of the tie but for the mean being taken inside the logarithm. A tie pulls its scores
-    /// together.
+    /// Ties by Efron's rule: d completions of one rank are drawn in d stages, in each of which all of the tie are
+    /// left with the same share: of stage j (from 0), e^r of each counts 1 - j/d. This is the mean over the
+    /// orders of the tie but for the mean being taken inside the logarithm. A tie pulls its scores together.
     ///
     /// Sources: Plackett 1975; Luce 1959; Efron 1977, "The Efficiency of Cox's Likelihood Function for Censored
     /// Data", JASA 72; for rankings Allison and Christakis 1994, "Logit Models for Sets of Ranked Items".

@@ -8,9 +8,9 @@ import org.jspecify.annotations.Nullable;
 
 /// Completions of a batch, their tokens laid end to end: M tokens in B segments. There is no padding.
 ///
-/// Tokens may be masked: they are in every tensor of [M], and in no sum, mean or count (a tool's answer within
-/// a completion). They are left out before anything is computed, so whatever stands there, NaN included, does
-/// not matter.
+/// Tokens may be masked: they are in every tensor of [M], and in no sum, mean or count (a tool's answer within a
+/// completion). They are left out before anything is computed, so whatever stands there, NaN included, does not
+/// matter.
 public final class Segments {
 
     private final int[] lengths; // [B], masked tokens included

@@ -4,8 +4,8 @@ package dev.manners.loss;
 /// are the same however the update is split.
 ///
 /// @param rows pairs, rankings or completions of the update
-/// @param tokens tokens of the update whose mean the loss takes: those of all completions, or of the chosen
-/// ones where only they are imitated; 0 where no loss over tokens is asked for
+/// @param tokens tokens of the update whose mean the loss takes: those of all completions, or of the chosen ones
+/// where only they are imitated; 0 where no loss over tokens is asked for
 public record Window(double rows, double tokens) {
 
     public Window {
@@ -19,8 +19,8 @@ public record Window(double rows, double tokens) {
         return new Window(rows, 0);
     }
 
-    /// A micro-batch's own mean, averaged over so many micro-batches: what `bnpo` is, and what TRL does with
-    /// the `sft` term of preference losses. It depends on how the update is split.
+    /// A micro-batch's own mean, averaged over so many micro-batches: what `bnpo` is, and what TRL does with the
+    /// `sft` term of preference losses. It depends on how the update is split.
     public static Window ofMicroBatch(double rows, double tokens, int microBatches) {
         return new Window(rows * microBatches, tokens * microBatches);
     }

@@ -15,14 +15,14 @@ import dev.manners.tensor.Tensor;
 import dev.manners.testing.Shared;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 
-/// Every GRPO loss type, importance sampling level and β, and RLOO, on one batch: loss and gradient norm of TRL. Its
-/// batch is padded, ours is not.
+/// Every GRPO loss type, importance sampling level and β, and RLOO, on one batch: loss and gradient norm of TRL.
+/// Its batch is padded, ours is not.
 class GoldenPolicyGradientTest {
 
     private static final Path DIRECTORY = Shared.path("goldens/policy_gradient");
@@ -34,8 +34,7 @@ class GoldenPolicyGradientTest {
 
     @Test
     void agreesWithTrl() {
-        JsonNode cases =
-                new ObjectMapper().readTree(DIRECTORY.resolve("expected.json").toFile());
+        JsonNode cases = Json.MAPPER.readTree(DIRECTORY.resolve("expected.json").toFile());
         List<String> wrong = new ArrayList<>();
         try (Decoder model = ModelDirectory.load(DIRECTORY.resolve("model"), DType.F32, false);
                 Safetensors batch = Safetensors.open(DIRECTORY.resolve("batch.safetensors"))) {
@@ -123,29 +122,35 @@ class GoldenPolicyGradientTest {
         long[] promptMask = tensor(batch, "prompt_mask").toLongs();
         long[] completions = tensor(batch, "completion_ids").toLongs();
         int promptWidth = prompts.length / rows;
-        List<Tensor> logps = new ArrayList<>();
+        List<Long> ids = new ArrayList<>();
+        List<Long> places = new ArrayList<>(); // whose next token is a completion's
+        List<Long> targets = new ArrayList<>();
+        int[] tokens = new int[rows];
         for (int row = 0; row < rows; row++) {
-            List<Long> ids = new ArrayList<>();
+            int begin = ids.size();
             for (int i = row * promptWidth; i < (row + 1) * promptWidth; i++) {
                 if (promptMask[i] == 1) {
                     ids.add(prompts[i]);
                 }
             }
-            int prompt = ids.size();
             for (int i = row * width; i < (row + 1) * width; i++) {
                 if (mask[i] == 1) {
+                    places.add(ids.size() - 1L);
+                    targets.add(completions[i]);
                     ids.add(completions[i]);
                 }
             }
-            Tensor all = Tensor.of(ids.stream().mapToLong(i -> i).toArray());
-            Tensor logits = model.logits(model.hidden(all, new Sequences(ids.size()), Dropout.NONE));
-            int length = ids.size() - prompt;
-            logps.add(logits.narrow(0, prompt - 1, length)
-                    .logSoftmax(-1)
-                    .gather(1, all.narrow(0, prompt, length).unsqueeze(1))
-                    .squeeze(1));
+            tokens[row] = ids.size() - begin;
         }
-        return Tensor.cat(0, logps);
+        Tensor hidden = model.hidden(all(ids), new Sequences(tokens), Dropout.NONE);
+        return model.logits(hidden.indexSelect(0, all(places)))
+                .logSoftmax(-1)
+                .gather(1, all(targets).unsqueeze(1))
+                .squeeze(1);
+    }
+
+    private static Tensor all(List<Long> values) {
+        return Tensor.of(values.stream().mapToLong(i -> i).toArray());
     }
 
     private static Tensor tensor(Safetensors batch, String name) {
@@ -163,7 +168,7 @@ class GoldenPolicyGradientTest {
                 kept[n++] = padded[i];
             }
         }
-        return java.util.Arrays.copyOf(kept, n);
+        return Arrays.copyOf(kept, n);
     }
 
     private static double gradNorm(Decoder model) {
