@@ -65,7 +65,8 @@ public final class PolicyLoss {
     /// caps every ratio at 0.2
     /// @param beta factor of the KL from the reference, in the loss; 0: none
     /// @param klEstimator of that KL; TRL's is K3
-    /// @param useBiasCorrectionKl multiply the KL by ρ, which makes its gradient the divergence's (DeepSeek-V3.2)
+    /// @param useBiasCorrectionKl multiply the KL by ρ, which makes its gradient the divergence's (DeepSeek-V3.2,
+    /// arXiv:2512.02556)
     /// @param entropyCoef factor of the mean entropy of tokens, which is rewarded; 0: none
     /// @param maxCompletionLength divisor of `dr_grpo`
     public record Options(

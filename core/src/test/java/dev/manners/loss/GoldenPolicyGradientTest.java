@@ -2,6 +2,7 @@ package dev.manners.loss;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.manners.files.Json;
 import dev.manners.model.Decoder;
 import dev.manners.model.Dropout;
 import dev.manners.model.ModelDirectory;
