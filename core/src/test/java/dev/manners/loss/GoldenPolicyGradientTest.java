@@ -19,14 +19,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
 /// Every GRPO loss type, importance sampling level and β, and RLOO, on one batch: loss and gradient norm of TRL.
 /// Its batch is padded, ours is not.
 class GoldenPolicyGradientTest {
-
-    private static final Path DIRECTORY = Shared.path("goldens/policy_gradient");
 
     private int rows;
     private int width;
@@ -35,14 +34,16 @@ class GoldenPolicyGradientTest {
 
     @Test
     void agreesWithTrl() {
-        JsonNode cases = Json.MAPPER.readTree(DIRECTORY.resolve("expected.json").toFile());
+        Path directory = Shared.path("goldens/policy_gradient");
+        JsonNode cases = Json.MAPPER.readTree(directory.resolve("expected.json").toFile());
         List<String> wrong = new ArrayList<>();
-        try (Decoder model = ModelDirectory.load(DIRECTORY.resolve("model"), DType.F32, false);
-                Safetensors batch = Safetensors.open(DIRECTORY.resolve("batch.safetensors"))) {
+        try (Decoder model = ModelDirectory.load(directory.resolve("model"), DType.F32, false);
+                Safetensors batch = Safetensors.open(directory.resolve("batch.safetensors"))) {
             for (JsonNode one : cases) {
                 try (Scope scope = Scope.open()) {
                     read(batch);
-                    Tensor logps = logps(model, batch);
+                    Forward forward = forward(model, batch);
+                    Tensor logps = forward.logProbs.logps().setRequiresGrad(true);
                     close(wrong, "policy_logps", logps, flat(batch, "policy_logps"));
                     Tensor advantages = tensor(batch, "advantages");
                     Tensor old = Tensor.of(flat(batch, "old_per_token_logps"));
@@ -57,6 +58,7 @@ class GoldenPolicyGradientTest {
                                     window,
                                     options(one));
                     loss.value().backward();
+                    forward.backward(Objects.requireNonNull(logps.grad()));
                     model.collectGradients();
                     String name = one.path("loss_type").asString("rloo") + " "
                             + one.path("importance_sampling_level").asString("") + " "
@@ -117,14 +119,22 @@ class GoldenPolicyGradientTest {
         }
     }
 
-    /// Of the completions' tokens, by autograd.
-    private Tensor logps(Decoder model, Safetensors batch) {
+    /// @param rows positions whose next token is a completion's
+    private record Forward(Tensor hidden, Tensor rows, LogProbs logProbs) {
+
+        void backward(Tensor logpGrad) {
+            Tensor grad = Tensor.zeros(DType.F32, hidden.shape());
+            hidden.backward(grad.indexCopy_(0, rows, logProbs.backward(logpGrad, null)));
+        }
+    }
+
+    private Forward forward(Decoder model, Safetensors batch) {
         long[] prompts = tensor(batch, "prompt_ids").toLongs();
         long[] promptMask = tensor(batch, "prompt_mask").toLongs();
         long[] completions = tensor(batch, "completion_ids").toLongs();
         int promptWidth = prompts.length / rows;
         List<Long> ids = new ArrayList<>();
-        List<Long> places = new ArrayList<>(); // whose next token is a completion's
+        List<Long> places = new ArrayList<>();
         List<Long> targets = new ArrayList<>();
         int[] tokens = new int[rows];
         for (int row = 0; row < rows; row++) {
@@ -144,10 +154,9 @@ class GoldenPolicyGradientTest {
             tokens[row] = ids.size() - begin;
         }
         Tensor hidden = model.hidden(all(ids), new Sequences(tokens), Dropout.NONE);
-        return model.logits(hidden.indexSelect(0, all(places)))
-                .logSoftmax(-1)
-                .gather(1, all(targets).unsqueeze(1))
-                .squeeze(1);
+        Tensor at = all(places);
+        return new Forward(
+                hidden, at, LogProbs.of(hidden.detach().indexSelect(0, at), model.headWeight(), all(targets), 1));
     }
 
     private static Tensor all(List<Long> values) {

@@ -33,4 +33,19 @@ class TallyTest {
     void oneNameIsOneKindOfMetric() {
         assertThatThrownBy(() -> new Tally().sum("x", 1).mean("x", 1, 1)).hasMessageContaining("not the same metric");
     }
+
+    @Test
+    void aCheckpointHoldsAllOfIt() {
+        Tally tally = new Tally()
+                .mean("a", 10, 4)
+                .mean("b", 1, 1)
+                .sum("sum", 1)
+                .min("min", 3)
+                .max("max", 3)
+                .difference("a - b", "a", "b");
+        Tally more = new Tally().mean("a", 2, 2).sum("sum", 2).min("min", 1).max("max", 5);
+        assertThat(Tally.of(tally.state()).add(more).values())
+                .isEqualTo(tally.add(more).values())
+                .containsEntry("a - b", 1.0);
+    }
 }

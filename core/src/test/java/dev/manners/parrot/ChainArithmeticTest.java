@@ -100,7 +100,8 @@ class ChainArithmeticTest {
         for (String file : List.of("chains_demonstrations.jsonl", "chains_prompts.jsonl", "chains_heldout.jsonl")) {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
-        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("054065868ab548f8ed2919b85104604bdb1ff0dddeeeb3641f59a0e177a5ae76");
+        assertThat(HexFormat.of().formatHex(digest.digest()))
+                .isEqualTo("054065868ab548f8ed2919b85104604bdb1ff0dddeeeb3641f59a0e177a5ae76");
 
         JsonNode row = Json.parseObject(
                 Files.readAllLines(directory.resolve("chains_prompts.jsonl"))
