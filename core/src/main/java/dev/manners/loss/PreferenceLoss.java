@@ -126,6 +126,10 @@ public final class PreferenceLoss {
                 problems.add("loss_weights has " + lossWeights.size() + " entries and loss_type " + lossType.size()
                         + ": give one weight for each loss");
             }
+            if (labelSmoothing != 0 && lossType.stream().noneMatch(Options::smooths)) {
+                problems.add("label_smoothing is " + labelSmoothing
+                        + ": none of the losses has it (robust, exo_pair, aot" + " and aot_unpaired do), set it to 0");
+            }
             for (Type type : lossType) {
                 String name = type.name().toLowerCase(Locale.ROOT);
                 if (type == Type.EXO_PAIR && !(labelSmoothing > 0 && labelSmoothing < 1)) {
@@ -135,10 +139,6 @@ public final class PreferenceLoss {
                 if (type == Type.ROBUST && !(labelSmoothing >= 0 && labelSmoothing < 0.5)) {
                     problems.add(
                             "label_smoothing is " + labelSmoothing + ": robust needs one of at least 0 and below 0.5");
-                }
-                if (labelSmoothing != 0 && !smooths(type)) {
-                    problems.add("label_smoothing is " + labelSmoothing + ": " + name
-                            + " has none (robust, exo_pair, aot and aot_unpaired do), set it to 0");
                 }
                 if (beta == 0 && (type == Type.IPO || type == Type.SPPO_HARD)) {
                     problems.add("beta is 0: " + name + " divides by it");

@@ -344,6 +344,19 @@ class PreferenceLossTest {
                 .singleElement()
                 .asString()
                 .contains("use_weighting");
+        // One of the losses has it: that the other has not is no contradiction.
+        assertThat(new Options(
+                                List.of(PreferenceLoss.Type.SIGMOID, PreferenceLoss.Type.EXO_PAIR),
+                                null,
+                                0.1,
+                                0.1,
+                                Divergence.REVERSE_KL,
+                                0.5,
+                                0.05,
+                                null,
+                                false)
+                        .problems())
+                .isEmpty();
         assertThat(new Options(
                                 List.of(PreferenceLoss.Type.SIGMOID, PreferenceLoss.Type.SFT),
                                 List.of(1.0),
@@ -355,7 +368,7 @@ class PreferenceLossTest {
                                 null,
                                 false)
                         .problems())
-                .hasSize(3)
+                .hasSize(2)
                 .first()
                 .asString()
                 .contains("loss_weights has 1 entries and loss_type 2");
