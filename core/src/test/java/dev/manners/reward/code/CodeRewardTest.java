@@ -233,22 +233,30 @@ class CodeRewardTest {
                 "printed or returned more");
     }
 
+    /// The attack is on a folder made for it, and on a new name beside the system's: were there a hole, nothing that
+    /// matters would be lost.
     @Test
     void rl02_filesOfTheHostAreNeitherSeenNorDeleted() throws Exception {
         Path canary = Files.writeString(temp.resolve("canary"), "alive");
         String attack = """
                 import os, shutil
-                seen = os.path.exists(%1$r)
-                shutil.rmtree(%2$r, ignore_errors=True)
-                for top in os.listdir('/'):
-                    shutil.rmtree('/' + top, ignore_errors=True)
-                def add(a, b): return [seen, os.path.exists('/usr/bin'), os.getuid() == 0 and open('/etc/shadow').read()]
-                """.replace("%1$r", "'" + canary + "'").replace("%2$r", "'" + temp + "'");
-        Score python = python().score(
-                        List.of(candidate(attack, "add", "[{\"args\": [1, 2], \"expected\": [false, true, false]}]")))
+                def can(what, *arguments):
+                    try:
+                        what(*arguments)
+                        return True
+                    except OSError:
+                        return False
+                def add(a, b):
+                    shutil.rmtree('FOLDER', ignore_errors=True)
+                    return [can(os.listdir, 'FOLDER'), can(os.remove, 'FOLDER/canary'), can(os.mkdir, '/usr/manners-canary'),
+                            can(os.mkdir, '/manners-canary'), can(open, '/etc/shadow'), can(open, 'mine', 'w')]
+                """.replace("FOLDER", temp.toString());
+        Score python = python().score(List.of(candidate(
+                        attack,
+                        "add",
+                        "[{\"args\": [1, 2], \"expected\": [false, false, false, false, false, true]}]")))
                 .getFirst();
-        // Gone are its own folder and nothing else; whether its imports survive that is its own affair.
-        assertThat(python.reason()).doesNotContain("[true").doesNotContain("root:");
+        assertThat(python.value()).as(python.reason()).isEqualTo(1.0);
         Score java = java().score(List.of(candidate(
                         """
                         import java.nio.file.*;
@@ -258,7 +266,7 @@ class CodeRewardTest {
                 .getFirst();
         assertThat(java.value()).as(java.reason()).isEqualTo(1.0);
         assertThat(canary).hasContent("alive");
-        assertThat(Path.of("/usr/bin")).isDirectory();
+        assertThat(Path.of("/usr/manners-canary")).doesNotExist();
     }
 
     @Test
