@@ -1,0 +1,60 @@
+package dev.manners.reward;
+
+import java.util.List;
+
+/// 1 if the completion is `<think>…</think><answer>…</answer>`, 0 otherwise (DeepSeek-R1, arXiv:2501.12948).
+///
+/// Each tag once and in this order, nothing but white space around and between, and at least one letter or digit inside
+/// both: an empty thought is no thought. It says nothing about the answer, and a policy can have it for nothing: weigh
+/// it
+/// below a verifier.
+///
+/// @param opened whether the chat template has opened `<think>` in the prompt already: then it may not come again
+public record FormatReward(boolean opened) implements Reward {
+
+    private static final List<String> TAGS = List.of("<think>", "</think>", "<answer>", "</answer>");
+
+    @Override
+    public String name() {
+        return "format";
+    }
+
+    @Override
+    public List<Score> score(List<Candidate> candidates) {
+        return candidates.stream()
+                .map(candidate -> {
+                    String problem = problem(opened ? "<think>" + candidate.completion() : candidate.completion());
+                    return Score.of(name(), problem.isEmpty() ? 1 : 0, problem.isEmpty() ? "well-formed" : problem);
+                })
+                .toList();
+    }
+
+    private static String problem(String text) {
+        int[] starts = new int[TAGS.size()];
+        for (int tag = 0; tag < TAGS.size(); tag++) {
+            starts[tag] = text.indexOf(TAGS.get(tag));
+            if (starts[tag] < 0) {
+                return "no " + TAGS.get(tag);
+            }
+            if (text.indexOf(TAGS.get(tag), starts[tag] + 1) >= 0) {
+                return "more than one " + TAGS.get(tag);
+            }
+            if (tag > 0 && starts[tag] < starts[tag - 1]) {
+                return TAGS.get(tag) + " before " + TAGS.get(tag - 1);
+            }
+        }
+        String before = text.substring(0, starts[0]);
+        String thinking = text.substring(starts[0] + TAGS.get(0).length(), starts[1]);
+        String between = text.substring(starts[1] + TAGS.get(1).length(), starts[2]);
+        String answer = text.substring(starts[2] + TAGS.get(2).length(), starts[3]);
+        String after = text.substring(starts[3] + TAGS.get(3).length());
+        if (!before.isBlank() || !between.isBlank() || !after.isBlank()) {
+            return "text outside the tags";
+        }
+        return isSaid(thinking) ? isSaid(answer) ? "" : "nothing in <answer>" : "nothing in <think>";
+    }
+
+    private static boolean isSaid(String text) {
+        return text.codePoints().anyMatch(Character::isLetterOrDigit);
+    }
+}
