@@ -1,0 +1,110 @@
+package dev.manners.train;
+
+import dev.manners.files.Json;
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// A completion to learn from.
+///
+/// @param row of its prompt; completions of one prompt side by side share it
+/// @param group number of its group in the rollout
+/// @param ids its tokens
+/// @param oldLogps of each under the policy that sampled
+/// @param refLogps of each under the reference; null: there is none
+/// @param advantages its one advantage, or one for each token
+@SuppressWarnings("ArrayRecordComponent") // compared by nobody
+record Episode(
+        int row,
+        int group,
+        int[] prompt,
+        int[] ids,
+        float[] oldLogps,
+        float @Nullable [] refLogps,
+        float[] advantages) {
+
+    Episode withOldLogps(float[] others) {
+        return new Episode(row, group, prompt, ids, others, refLogps, advantages);
+    }
+
+    Episode withRefLogps(float[] others) {
+        return new Episode(row, group, prompt, ids, oldLogps, others, advantages);
+    }
+
+    Episode withAdvantages(float... others) {
+        return new Episode(row, group, prompt, ids, oldLogps, refLogps, others);
+    }
+
+    /// For a checkpoint between two updates with the same rollout: numbers bit by bit.
+    ObjectNode state() {
+        ObjectNode state = Json.MAPPER.createObjectNode();
+        state.put("row", row);
+        state.put("group", group);
+        state.put("ids", bytes(ids));
+        state.put("old_logps", bytes(oldLogps));
+        if (refLogps != null) {
+            state.put("ref_logps", bytes(refLogps));
+        }
+        state.put("advantages", bytes(advantages));
+        return state;
+    }
+
+    static Episode of(JsonNode state, Rollouts rollouts) {
+        int row = state.path("row").asInt();
+        return new Episode(
+                row,
+                state.path("group").asInt(),
+                rollouts.prompt(row),
+                ints(state.path("ids")),
+                floats(state.path("old_logps")),
+                state.has("ref_logps") ? floats(state.path("ref_logps")) : null,
+                floats(state.path("advantages")));
+    }
+
+    /// Log-probabilities of some episodes end to end, [M].
+    static float[] join(List<float[]> parts) {
+        int length = 0;
+        for (float[] part : parts) {
+            length += part.length;
+        }
+        float[] all = new float[length];
+        int at = 0;
+        for (float[] part : parts) {
+            System.arraycopy(part, 0, all, at, part.length);
+            at += part.length;
+        }
+        return all;
+    }
+
+    private static byte[] bytes(int[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length);
+        bytes.asIntBuffer().put(values);
+        return bytes.array();
+    }
+
+    private static byte[] bytes(float[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length);
+        bytes.asFloatBuffer().put(values);
+        return bytes.array();
+    }
+
+    private static int[] ints(JsonNode node) {
+        ByteBuffer bytes = binary(node);
+        int[] values = new int[bytes.remaining() / 4];
+        bytes.asIntBuffer().get(values);
+        return values;
+    }
+
+    private static float[] floats(JsonNode node) {
+        ByteBuffer bytes = binary(node);
+        float[] values = new float[bytes.remaining() / 4];
+        bytes.asFloatBuffer().get(values);
+        return values;
+    }
+
+    private static ByteBuffer binary(JsonNode node) {
+        return ByteBuffer.wrap(node.binaryValue());
+    }
+}

@@ -1,0 +1,107 @@
+package dev.manners.train;
+
+import dev.manners.config.Checked;
+import dev.manners.config.Key;
+import dev.manners.loss.Advantages;
+import dev.manners.loss.KlEstimator;
+import dev.manners.loss.PolicyLoss;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Options of GRPO: names and defaults of TRL's `GRPOConfig`.
+public record GrpoConfig(
+        @Key(value = "Step size at its highest", byDefault = "1e-6", min = 0, aboveMin = true, max = 10)
+        double learningRate,
+
+        TrainingConfig training,
+
+        RolloutConfig rollout,
+
+        @Key(value = "Completions of each prompt, the group", byDefault = "8", min = 2)
+        int numGenerations,
+
+        @Key(value = "Factor of the KL from the reference, in the loss; 0: no reference", byDefault = "0.0", min = 0)
+        double beta,
+
+        @Key(value = "Which loss", byDefault = "dapo") PolicyLoss.Type lossType,
+
+        @Key(value = "Probability ratios of tokens, or of whole completions (GSPO)", byDefault = "token")
+        PolicyLoss.Level importanceSamplingLevel,
+
+        @Key(value = "What rewards, less their group's mean, are divided by", byDefault = "group")
+        Advantages.Scale scaleRewards,
+
+        @Key(value = "How far a ratio may fall below 1", byDefault = "0.2", min = 0, aboveMin = true)
+        double epsilon,
+
+        @Key(value = "How far it may rise above 1; unset: epsilon", min = 0, aboveMin = true) @Nullable
+        Double epsilonHigh,
+
+        @Key("Upper limit of a ratio with a negative advantage; unset: none") @Nullable
+        Double delta,
+
+        @Key(
+                value = "Largest weight of loss_type cispo; TRL calls it epsilon_high",
+                byDefault = "5.0",
+                min = 0,
+                aboveMin = true)
+        double cispoMax,
+
+        @Key(
+                value = "Temperature of sapo's gate where the advantage is positive",
+                byDefault = "1.0",
+                min = 0,
+                aboveMin = true)
+        double sapoTemperaturePos,
+
+        @Key(value = "The same where it is not", byDefault = "1.05", min = 0, aboveMin = true)
+        double sapoTemperatureNeg,
+
+        @Key(value = "Exponent of vespo's weight where the advantage is not negative", byDefault = "2.0", min = 0)
+        double vespoKPos,
+
+        @Key(value = "Decay of that weight", byDefault = "3.0", min = 0)
+        double vespoLambdaPos,
+
+        @Key(value = "Exponent of vespo's weight where the advantage is negative", byDefault = "3.0", min = 0)
+        double vespoKNeg,
+
+        @Key(value = "Decay of that weight", byDefault = "2.0", min = 0)
+        double vespoLambdaNeg,
+
+        @Key(value = "Weight the KL by the ratio, which makes its gradient right", byDefault = "true")
+        boolean useBiasCorrectionKl,
+
+        @Key(value = "Factor of the entropy bonus; 0: none", byDefault = "0.0")
+        double entropyCoef)
+        implements PolicyGradient, Checked {
+
+    PolicyLoss.Options loss() {
+        return new PolicyLoss.Options(
+                lossType,
+                importanceSamplingLevel,
+                epsilon,
+                epsilonHigh,
+                delta,
+                cispoMax,
+                sapoTemperaturePos,
+                sapoTemperatureNeg,
+                vespoKPos,
+                vespoLambdaPos,
+                vespoKNeg,
+                vespoLambdaNeg,
+                beta,
+                KlEstimator.K3,
+                useBiasCorrectionKl,
+                entropyCoef,
+                rollout.maxCompletionLength());
+    }
+
+    @Override
+    public List<String> problems() {
+        List<String> problems = new ArrayList<>(rollout.problems(training, numGenerations));
+        problems.addAll(loss().problems());
+        return problems;
+    }
+}

@@ -1,0 +1,718 @@
+package dev.manners.train;
+
+import dev.manners.NonFinite;
+import dev.manners.files.Json;
+import dev.manners.loss.Advantages;
+import dev.manners.loss.KlEstimator;
+import dev.manners.loss.Loss;
+import dev.manners.loss.PolicyLoss;
+import dev.manners.loss.PpoLoss;
+import dev.manners.loss.RlooLoss;
+import dev.manners.loss.Segments;
+import dev.manners.loss.Tally;
+import dev.manners.loss.Window;
+import dev.manners.model.Decoder;
+import dev.manners.model.Dropout;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BooleanSupplier;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Group relative policy optimisation (DeepSeekMath, arXiv:2402.03300) and its relatives: RLOO (arXiv:2402.14740),
+/// REINFORCE++ (arXiv:2501.03262), RAFT (arXiv:2304.06767). There is no value function: what a completion is worth is
+/// seen beside others.
+///
+///     1. sample G completions y of each prompt x from π_old, and score them: R
+///     2. old log-probabilities are the sampler's; log π_ref where there is a reference
+///     3. advantages A, from the rewards alone
+///     4. updates with the loss, through the whole rollout num_iterations times
+///
+/// Steps 3 and 4 are what the four differ in, see [#advantages] and [#loss]. Sums run over the whole update and are
+/// divided once, so that loss and gradient do not depend on how it is split into micro-batches (`bnpo` excepted).
+/// Dropout is off: with it π would not be π_old when nothing has been learned yet. Every metric and detail:
+/// docs/algorithms/grpo.md.
+public final class GrpoTrainer {
+
+    /// How far from 1 the mean ratio may be in a rollout's first update, where policy and old policy are one, beyond
+    /// what `max_sampling_logp_difference` lets pass.
+    private static final double RATIO_TOLERANCE = 1e-4;
+
+    /// The same in BF16, whose last bits are larger.
+    private static final double RATIO_TOLERANCE_BF16 = 2e-2;
+
+    private final Decoder policy;
+    private final @Nullable Reference reference;
+    private final PolicyGradient config;
+    private final Rollouts rollouts;
+    private final Evaluation evaluation;
+    private final Tracker tracker;
+    private final Health health;
+    private final Course course;
+
+    private final double temperature;
+    private final int completions;
+    private final int updatesPerIteration;
+    private final int updatesPerRollout;
+    /// Whether old log-probabilities are compared with the policy's before the first update: where they are needed
+    /// then, or where a later update would come too late.
+    private final boolean comparedAhead;
+
+    /// What the rollout at hand left to learn from, null at its place where a completion has nothing to teach; empty
+    /// before the first and after the last update with it. Part of a checkpoint.
+    private List<@Nullable Episode> episodes = List.of();
+    /// Which completions are in the loss's mean over completions; likewise.
+    private boolean[] counted = {};
+    /// The step's metrics.
+    private Map<String, Double> seen = new LinkedHashMap<>();
+    private final Means means = new Means();
+    private long tokens;
+
+    /// @param config [GrpoConfig], [RlooConfig], [ReinforceConfig] or [RaftConfig]
+    /// @param reference what the policy may not leave too far; null: the policy without its adapters, or none where
+    /// `beta` is 0. It is changed if `sync_ref_model` says so
+    /// @param evaluation asked every `eval_steps`, before and after
+    /// @param checkpoints folder of the run's checkpoints, or null for none
+    /// @param fingerprint what must be the same for a run to be resumed
+    /// @param stop asked after each step; true: save, return
+    public GrpoTrainer(
+            Decoder policy,
+            @Nullable Decoder reference,
+            PolicyGradient config,
+            Rollouts rollouts,
+            Evaluation evaluation,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop) {
+        this.policy = policy;
+        this.reference = config.beta() == 0 ? null : new Reference(policy, reference);
+        if (config.rollout().syncRefModel() && (reference == null || config.beta() == 0)) {
+            throw new IllegalArgumentException("sync_ref_model needs a reference that is a model of its own");
+        }
+        this.config = config;
+        this.rollouts = rollouts;
+        this.evaluation = evaluation;
+        this.tracker = tracker;
+        this.health = new Health(Health.OF_GROUPS, config.rollout().stopOnAlarm(), tracker);
+        this.temperature = rollouts.temperature();
+        this.completions = config.rollout().completions(config.training());
+        this.updatesPerIteration = completions / RolloutConfig.perUpdate(config.training());
+        this.updatesPerRollout =
+                Math.multiplyExact(updatesPerIteration, config.rollout().numIterations());
+        boolean klInReward = config.beta() != 0 && !(config instanceof GrpoConfig);
+        this.comparedAhead = updatesPerRollout > 1 || klInReward;
+        this.course = new Course(
+                new Steps(),
+                config.training(),
+                config.learningRate(),
+                policy.trainableByName(),
+                totalSteps(config, rollouts.prompts()),
+                this::epoch,
+                tracker,
+                checkpoints,
+                fingerprint,
+                () -> stop.getAsBoolean() || health.stopped());
+    }
+
+    /// Updates of a whole run.
+    ///
+    /// @param prompts of the dataset
+    public static long totalSteps(PolicyGradient config, int prompts) {
+        int completions = config.rollout().completions(config.training());
+        long updates = (long) completions
+                / RolloutConfig.perUpdate(config.training())
+                * config.rollout().numIterations();
+        double epoch = (double) prompts * config.numGenerations() / completions * updates;
+        return config.training().totalSteps(Math.max(1, Math.round(epoch)));
+    }
+
+    /// Trains from the newest whole checkpoint, or from the start.
+    ///
+    /// @throws dev.manners.NonFinite if a loss or a gradient is not finite; nothing was updated with it
+    public Outcome train() {
+        try (course) {
+            Outcome outcome = course.run();
+            if (!outcome.interrupted() || health.stopped()) {
+                Health.Verdict verdict = health.verdict();
+                tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+            }
+            return outcome;
+        }
+    }
+
+    /// What the alarms and the verdict are made of.
+    public Health health() {
+        return health;
+    }
+
+    /// Prompts of a rollout.
+    private int prompts() {
+        return completions / config.numGenerations();
+    }
+
+    /// Epochs begun, of which a rollout is a part as soon as it is sampled.
+    private double epoch(long steps) {
+        long rollouts = Math.ceilDiv(steps, updatesPerRollout);
+        return (double) rollouts * prompts() / this.rollouts.prompts();
+    }
+
+    // ---- a step
+
+    private @Nullable Double step(long step, double learningRate) {
+        int u = Math.toIntExact(step % updatesPerRollout);
+        seen = new LinkedHashMap<>();
+        // 1. to 3. Episodes, at the first update of a rollout.
+        if (u == 0 && !sample(step)) {
+            return null;
+        }
+        // 4. An update with its part of them.
+        int perUpdate = completions / updatesPerIteration;
+        int begin = u % updatesPerIteration * perUpdate;
+        double loss = update(step, begin, begin + perUpdate, learningRate, u == 0);
+        if (u == updatesPerRollout - 1) {
+            episodes = List.of();
+            counted = new boolean[0];
+        }
+        if (reference != null
+                && config.rollout().syncRefModel()
+                && (step + 1) % config.rollout().refModelSyncSteps() == 0) {
+            reference.follow(config.rollout().refModelMixupAlpha());
+        }
+        means.add(seen);
+        health.see(step + 1, seen);
+        return loss;
+    }
+
+    /// A rollout and what there is to learn from it.
+    ///
+    /// @return false if it was asked to stop
+    private boolean sample(long step) {
+        Rollout rollout = rollouts.at(
+                step / updatesPerRollout,
+                prompts(),
+                config.numGenerations(),
+                config.rollout().dynamicSamplingMaxGenBatches());
+        if (rollout == null) {
+            return false;
+        }
+        tokens += rollout.tokens();
+        seen.putAll(rollout.metrics());
+        // Cut off completions may be masked: they are in the groups' means and in the number of completions, and have
+        // no token in the loss. What could not be scored is in nothing.
+        List<Rollout.Sample> samples = rollout.samples();
+        List<@Nullable Episode> made = new ArrayList<>();
+        boolean[] inMean = new boolean[samples.size()];
+        boolean mask = config.rollout().maskTruncatedCompletions();
+        for (int i = 0; i < samples.size(); i++) {
+            Rollout.Sample s = samples.get(i);
+            inMean[i] = s.reward() != null;
+            boolean teaches = inMean[i] && (s.finished() || !mask);
+            made.add(
+                    teaches
+                            ? new Episode(
+                                    s.row(), i / rollout.group(), s.prompt(), s.ids(), s.logps(), null, new float[0])
+                            : null);
+        }
+        Tally tally = new Tally();
+        if (comparedAhead) {
+            try (Phase phase = Phase.of("old_logps", step)) {
+                replace(made, pieces(made), piece -> {
+                    try (Scope scope = Scope.open()) {
+                        float[] logps = layout(piece)
+                                .logProbs(policy, temperature)
+                                .logps()
+                                .toFloats();
+                        return compare(piece, logps, tally);
+                    }
+                });
+            }
+        }
+        Reference fixed = reference;
+        if (fixed != null) {
+            try (Phase phase = Phase.of("reference", step)) {
+                replace(made, pieces(made), piece -> {
+                    try (Scope scope = Scope.open()) {
+                        float[] logps = fixed.logProbs(layout(piece), temperature)
+                                .logps()
+                                .toFloats();
+                        List<Episode> with = new ArrayList<>();
+                        int at = 0;
+                        for (Episode e : piece) {
+                            with.add(e.withRefLogps(Arrays.copyOfRange(logps, at, at + e.ids().length)));
+                            at += e.ids().length;
+                        }
+                        return with;
+                    }
+                });
+            }
+        }
+        seen.putAll(tally.values());
+        advantages(rollout, made, inMean);
+        episodes = made;
+        counted = inMean;
+        if (config.rollout().logCompletions() && step % config.training().loggingSteps() == 0) {
+            show(step, rollout);
+        }
+        return true;
+    }
+
+    /// Gives every episode its advantages.
+    private void advantages(Rollout rollout, List<@Nullable Episode> made, boolean[] inMean) {
+        int group = rollout.group();
+        List<@Nullable Double> rewards = rollout.rewards();
+        switch (config) {
+            case GrpoConfig c -> {
+                Advantages.Grouped grouped = Advantages.group(rewards, group, c.scaleRewards());
+                each(made, grouped);
+            }
+            case RlooConfig c -> {
+                // R - β Σ_t (log π_old - log π_ref), of the whole completion.
+                List<@Nullable Double> penalised = new ArrayList<>();
+                Tally tally = new Tally();
+                for (int i = 0; i < rewards.size(); i++) {
+                    Double reward = rewards.get(i);
+                    Episode e = made.get(i);
+                    double kl = e == null ? 0 : kl(e, tally);
+                    penalised.add(reward == null ? null : c.clipped(reward) - c.beta() * kl);
+                }
+                seen.putAll(tally.values());
+                each(made, Advantages.leaveOneOut(penalised, group, c.normalizeAdvantages()));
+            }
+            case ReinforceConfig c -> {
+                List<Episode> all = present(made);
+                Tally tally = new Tally();
+                all.forEach(e -> kl(e, tally));
+                seen.putAll(tally.values());
+                List<@Nullable Double> scores = new ArrayList<>();
+                for (int i = 0; i < rewards.size(); i++) {
+                    if (made.get(i) != null) {
+                        scores.add(rewards.get(i));
+                    }
+                }
+                double[] kl =
+                        new double[all.stream().mapToInt(e -> e.ids().length).sum()];
+                int at = 0;
+                for (Episode e : all) {
+                    for (int t = 0; t < e.ids().length; t++) {
+                        kl[at++] = e.refLogps() == null ? 0 : e.oldLogps()[t] - e.refLogps()[t];
+                    }
+                }
+                Segments segments =
+                        Segments.of(all.stream().mapToInt(e -> e.ids().length).toArray());
+                double[] values = segments.tokens() < 2
+                        ? new double[kl.length]
+                        : Advantages.reinforcePlusPlus(segments, scores, kl, c.beta());
+                int from = 0;
+                for (int i = 0; i < made.size(); i++) {
+                    Episode e = made.get(i);
+                    if (e != null) {
+                        float[] own = new float[e.ids().length];
+                        for (int t = 0; t < own.length; t++) {
+                            own[t] = (float) values[from++];
+                        }
+                        made.set(i, e.withAdvantages(own));
+                    }
+                }
+                alike(Advantages.group(rewards, group, Advantages.Scale.NONE));
+            }
+            case RaftConfig c -> {
+                // The first of the best is learned, the others are dropped: also from the mean.
+                alike(Advantages.group(rewards, group, Advantages.Scale.NONE));
+                for (int g = 0; g < made.size(); g += group) {
+                    int best = -1;
+                    for (int i = g; i < g + group; i++) {
+                        Double reward = made.get(i) == null ? null : rewards.get(i);
+                        if (reward != null && (best < 0 || reward > Objects.requireNonNull(rewards.get(best)))) {
+                            best = i;
+                        }
+                    }
+                    for (int i = g; i < g + group; i++) {
+                        inMean[i] &= i == best;
+                        Episode e = made.get(i);
+                        made.set(i, i == best && e != null ? e.withAdvantages(1) : null);
+                    }
+                }
+            }
+        }
+    }
+
+    private void each(List<@Nullable Episode> made, Advantages.Grouped grouped) {
+        for (int i = 0; i < made.size(); i++) {
+            Episode e = made.get(i);
+            if (e != null) {
+                made.set(i, e.withAdvantages((float) grouped.advantages()[i]));
+            }
+        }
+        alike(grouped);
+    }
+
+    private void alike(Advantages.Grouped grouped) {
+        if (grouped.groups() > 0) {
+            seen.put("frac_reward_zero_std", (double) grouped.alike() / grouped.groups());
+        }
+    }
+
+    /// Σ_t log π_old - log π_ref of a completion; 0 without a reference.
+    private static double kl(Episode e, Tally tally) {
+        float[] ref = e.refLogps();
+        if (ref == null) {
+            return 0;
+        }
+        double kl = 0;
+        for (int t = 0; t < ref.length; t++) {
+            kl += KlEstimator.K1.of((double) e.oldLogps()[t] - ref[t]);
+        }
+        tally.mean("kl", kl, ref.length);
+        return kl;
+    }
+
+    // ---- an update
+
+    /// @param begin first completion of the rollout in it; `end` behind its last
+    /// @param first whether the policy still is the one that sampled
+    private double update(long step, int begin, int end, double learningRate, boolean first) {
+        double rows = 0;
+        for (int i = begin; i < end; i++) {
+            rows += counted[i] ? 1 : 0;
+        }
+        List<@Nullable Episode> mine = episodes.subList(begin, end);
+        List<Episode> teaching = present(mine);
+        if (teaching.isEmpty()) {
+            tracker.event("no_update", Map.of("step", step + 1, "reason", "no completion carries loss"));
+            return 0.0;
+        }
+        Tally tally = new Tally();
+        double loss = 0;
+        try (Phase phase = Phase.of("forward_backward", step)) {
+            if (config instanceof GrpoConfig c && c.lossType() == PolicyLoss.Type.BNPO) {
+                // Its mean is over a micro-batch.
+                int size = config.training().perDeviceTrainBatchSize();
+                for (int m = begin; m < end; m += size) {
+                    List<Episode> micro = present(episodes.subList(m, m + size));
+                    if (!micro.isEmpty()) {
+                        Window window = Window.ofMicroBatch(
+                                size, tokens(micro), config.training().gradientAccumulationSteps());
+                        loss += accumulate(micro, window, first, tally);
+                    }
+                }
+            } else {
+                loss = accumulate(teaching, new Window(rows, tokens(teaching)), first, tally);
+            }
+        }
+        Map<String, Double> values = tally.values();
+        if (first) {
+            requireSamePolicy(values.getOrDefault("val/ratio_first", Double.NaN));
+        }
+        seen.putAll(values);
+        try (Phase phase = Phase.of("update", step)) {
+            course.update(loss, learningRate);
+        }
+        seen.put("grad_norm", course.gradNorm());
+        return loss;
+    }
+
+    private static double tokens(List<Episode> of) {
+        return of.stream().mapToInt(e -> e.ids().length).sum();
+    }
+
+    /// Adds the gradient of some episodes' part of the update's loss, a piece at a time.
+    private double accumulate(List<Episode> of, Window window, boolean first, Tally tally) {
+        double loss = 0;
+        for (List<Episode> piece : pieces(new ArrayList<>(of))) {
+            try (Scope scope = Scope.open()) {
+                Completions.Forward forward = layout(piece).forward(policy, temperature, Dropout.NONE);
+                Tensor logps = forward.logProbs().logps();
+                List<Episode> compared = first && !comparedAhead ? compare(piece, logps.toFloats(), tally) : piece;
+                if (first) {
+                    firstRatios(compared, logps.toFloats(), tally);
+                }
+                Tensor entropies = forward.logProbs().entropies();
+                boolean bonus = config instanceof GrpoConfig c && c.entropyCoef() != 0;
+                if (bonus) {
+                    entropies.setRequiresGrad(true);
+                }
+                Loss part = loss(logps.setRequiresGrad(true), entropies, compared, window);
+                double value = part.value().item();
+                if (!Double.isFinite(value)) {
+                    return value;
+                }
+                part.value().backward();
+                forward.backward(
+                        Objects.requireNonNull(logps.grad()), bonus ? Objects.requireNonNull(entropies.grad()) : null);
+                tally.add(part.metrics());
+                loss += value;
+            }
+        }
+        return loss;
+    }
+
+    /// The loss of some episodes, as their part of an update's.
+    ///
+    /// @param logps under the policy, [M], a leaf; `entropies` likewise
+    private Loss loss(Tensor logps, Tensor entropies, List<Episode> of, Window window) {
+        Segments segments =
+                Segments.of(of.stream().mapToInt(e -> e.ids().length).toArray());
+        Tensor old = Tensor.of(Episode.join(of.stream().map(Episode::oldLogps).toList()));
+        Tensor advantages =
+                Tensor.of(Episode.join(of.stream().map(Episode::advantages).toList()));
+        return switch (config) {
+            case GrpoConfig c -> {
+                Tensor ref = c.beta() == 0
+                        ? null
+                        : Tensor.of(Episode.join(of.stream()
+                                .map(e -> Objects.requireNonNull(e.refLogps()))
+                                .toList()));
+                yield PolicyLoss.of(
+                        logps, new PolicyLoss.Batch(segments, old, ref, advantages, entropies), window, c.loss());
+            }
+            case RlooConfig c ->
+                withEntropy(RlooLoss.of(logps, segments, old, advantages, c.epsilon(), c.high(), window), entropies);
+            case ReinforceConfig c ->
+                withEntropy(PpoLoss.policy(logps, segments, old, advantages, c.epsilon(), window), entropies);
+            case RaftConfig c -> {
+                // -log π of the best, mean over tokens.
+                Tensor total = logps.sum().mul(-1 / window.tokens());
+                yield withEntropy(new Loss(total, new Tally()), entropies);
+            }
+        };
+    }
+
+    private static Loss withEntropy(Loss loss, Tensor entropies) {
+        loss.metrics().mean("entropy", entropies.sum().item(), (double) entropies.numel());
+        return loss;
+    }
+
+    // ---- sampler and trainer
+
+    /// Compares the log-probabilities that completions were sampled with with those of the training forward of the same
+    /// policy. Where they are further apart than is allowed, the latter become the old ones.
+    ///
+    /// @param logps of the training forward, [M]
+    private List<Episode> compare(List<Episode> of, float[] logps, Tally tally) {
+        List<Episode> compared = new ArrayList<>();
+        int at = 0;
+        int replaced = 0;
+        for (Episode e : of) {
+            float[] mine = Arrays.copyOfRange(logps, at, at + e.ids().length);
+            at += mine.length;
+            double gap = 0;
+            double ratios = 0;
+            double errors = 0;
+            for (int t = 0; t < mine.length; t++) {
+                double d = (double) mine[t] - e.oldLogps()[t];
+                if (!Double.isFinite(d)) {
+                    throw new NonFinite(
+                            "log-probabilities",
+                            "of a sampled token: " + e.oldLogps()[t] + " where it was sampled and " + mine[t]
+                                    + " in training");
+                }
+                gap += Math.abs(d);
+                ratios += Math.exp(d);
+                errors += Math.exp(Math.abs(d));
+                tally.max("sampling/sampling_logp_difference/max", Math.abs(d));
+                tally.min("sampling/importance_sampling_ratio/min", Math.exp(d));
+                tally.max("sampling/importance_sampling_ratio/max", Math.exp(d));
+            }
+            tally.mean("sampling/sampling_logp_difference/mean", gap, mine.length);
+            tally.mean("sampling/importance_sampling_ratio/mean", ratios, mine.length);
+            tally.mean("sampling/token_mult_prob_error", errors, mine.length);
+            boolean far = gap / mine.length > config.rollout().maxSamplingLogpDifference();
+            replaced += far ? 1 : 0;
+            compared.add(far ? e.withOldLogps(mine) : e);
+        }
+        tally.mean("sampling/frac_recomputed", replaced, of.size());
+        return compared;
+    }
+
+    /// The ratios of a rollout's first update, which ought to be 1.
+    private static void firstRatios(List<Episode> of, float[] logps, Tally tally) {
+        double ratios = 0;
+        int at = 0;
+        for (Episode e : of) {
+            for (float old : e.oldLogps()) {
+                ratios += Math.exp((double) logps[at++] - old);
+            }
+        }
+        tally.mean("val/ratio_first", ratios, at);
+    }
+
+    private void requireSamePolicy(double ratio) {
+        double tolerance = (policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16)
+                + Math.expm1(config.rollout().maxSamplingLogpDifference());
+        if (!(Math.abs(ratio - 1) <= tolerance)) {
+            throw new IllegalStateException("the probability ratio of a rollout's first update is " + ratio
+                    + " in the mean, where policy and old policy are the same: log-probabilities are not those of the"
+                    + " completions that were sampled");
+        }
+    }
+
+    // ---- laying out
+
+    private static List<Episode> present(List<@Nullable Episode> some) {
+        List<Episode> present = new ArrayList<>();
+        for (Episode e : some) {
+            if (e != null) {
+                present.add(e);
+            }
+        }
+        return present;
+    }
+
+    /// Does something to all episodes that are there, a piece at a time.
+    private static void replace(
+            List<@Nullable Episode> all, List<List<Episode>> pieces, UnaryOperator<List<Episode>> change) {
+        int at = 0;
+        for (List<Episode> piece : pieces) {
+            for (Episode e : change.apply(piece)) {
+                while (all.get(at) == null) {
+                    at++;
+                }
+                all.set(at++, e);
+            }
+        }
+    }
+
+    /// Episodes in order, as many together as have no more tokens than go through the model at once; a prompt counts
+    /// once for all its completions.
+    private List<List<Episode>> pieces(List<@Nullable Episode> of) {
+        int most = Pieces.tokensAtOnce(policy.config());
+        List<List<Episode>> pieces = new ArrayList<>();
+        int sum = 0;
+        for (Episode e : present(of)) {
+            boolean shares = !pieces.isEmpty() && pieces.getLast().getLast().group() == e.group();
+            int more = e.ids().length + (shares ? 0 : e.prompt().length);
+            if (pieces.isEmpty() || sum + more > most) {
+                pieces.add(new ArrayList<>());
+                sum = 0;
+                more = e.ids().length + e.prompt().length;
+            }
+            pieces.getLast().add(e);
+            sum += more;
+        }
+        return pieces;
+    }
+
+    /// Completions of one prompt share it.
+    private static Completions layout(List<Episode> piece) {
+        List<Completions.Group> groups = new ArrayList<>();
+        int group = -1;
+        for (Episode e : piece) {
+            if (e.group() != group) {
+                groups.add(new Completions.Group(e.prompt(), new ArrayList<>()));
+                group = e.group();
+            }
+            groups.getLast().completions().add(e.ids());
+        }
+        return Completions.of(groups);
+    }
+
+    /// Every completion of a rollout, what each reward gave it, and what it counts for.
+    private void show(long step, Rollout rollout) {
+        for (int i = 0; i < rollout.samples().size(); i++) {
+            Rollout.Sample s = rollout.samples().get(i);
+            Episode e = episodes.get(i);
+            Map<String, Object> extra = new LinkedHashMap<>();
+            extra.put("row", s.row());
+            extra.put("sample", i % rollout.group());
+            extra.put("tokens", s.ids().length);
+            extra.put("finished", s.finished());
+            extra.put("reward", s.reward());
+            extra.put("score", s.score());
+            double advantage = 0;
+            if (e != null) {
+                for (float a : e.advantages()) {
+                    advantage += a / (double) e.advantages().length;
+                }
+            }
+            extra.put("advantage", advantage);
+            extra.put("in_loss", e != null);
+            tracker.sample(step, s.shown(), s.text(), extra);
+        }
+    }
+
+    /// What the course of the run asks for.
+    private final class Steps implements Course.Trainer {
+
+        @Override
+        public @Nullable Double step(long step, double learningRate) {
+            return GrpoTrainer.this.step(step, learningRate);
+        }
+
+        @Override
+        public Map<String, Double> metrics() {
+            Map<String, Double> metrics = means.take();
+            metrics.put("num_tokens", (double) tokens);
+            return metrics;
+        }
+
+        @Override
+        public Map<String, Double> shown() {
+            Double reward = seen.get("reward");
+            return reward == null ? Map.of() : Map.of("reward", reward);
+        }
+
+        @Override
+        public void refresh() {
+            policy.refresh();
+        }
+
+        @Override
+        public @Nullable Map<String, Double> evaluate(long step) {
+            return evaluation.at(step);
+        }
+
+        @Override
+        public void watch(long step) {}
+
+        @Override
+        public Map<String, Tensor> tensors() {
+            return reference != null && config.rollout().syncRefModel() ? reference.tensors() : Map.of();
+        }
+
+        @Override
+        public ObjectNode state() {
+            ObjectNode state = Json.MAPPER.createObjectNode();
+            state.put("tokens", tokens);
+            state.set("means", means.state());
+            state.set("health", health.state());
+            // Between two updates with one rollout: what is left to learn from it.
+            var left = state.putArray("episodes");
+            for (int i = 0; i < episodes.size(); i++) {
+                Episode e = episodes.get(i);
+                ObjectNode node = e == null ? Json.MAPPER.createObjectNode() : e.state();
+                left.add(node.put("counted", counted[i]));
+            }
+            return state;
+        }
+
+        @Override
+        public void restore(JsonNode state) {
+            tokens = state.path("tokens").asLong();
+            means.restore(state.path("means"));
+            health.restore(state.path("health"));
+            JsonNode left = state.path("episodes");
+            List<@Nullable Episode> restored = new ArrayList<>();
+            counted = new boolean[left.size()];
+            for (int i = 0; i < left.size(); i++) {
+                JsonNode node = left.get(i);
+                counted[i] = node.path("counted").asBoolean();
+                restored.add(node.has("ids") ? Episode.of(node, rollouts) : null);
+            }
+            episodes = restored;
+            if (reference != null) {
+                reference.refresh();
+            }
+        }
+    }
+}

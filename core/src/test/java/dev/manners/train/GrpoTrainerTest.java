@@ -1,0 +1,770 @@
+package dev.manners.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.manners.BadInput;
+import dev.manners.NonFinite;
+import dev.manners.config.Options;
+import dev.manners.data.DatasetFile;
+import dev.manners.data.ModelEncoder;
+import dev.manners.data.Prompts;
+import dev.manners.data.Sampler;
+import dev.manners.files.Json;
+import dev.manners.files.Sha256;
+import dev.manners.model.Decoder;
+import dev.manners.model.Lora;
+import dev.manners.model.Parameter;
+import dev.manners.reward.Candidate;
+import dev.manners.reward.Reward;
+import dev.manners.reward.Score;
+import dev.manners.rollout.Sampling;
+import dev.manners.run.LoadedModel;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import dev.manners.testing.TinyModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/// GRPO and its relatives on a model of some ten thousand parameters.
+class GrpoTrainerTest {
+
+    private static final long SEED = Long.getLong("tests.seed", 42);
+
+    /// What the toy reward likes: a tenth of the vocabulary.
+    private static final int LIKED = 30;
+
+    @TempDir
+    Path folder;
+
+    private Prompts prompts;
+
+    @BeforeEach
+    void twelvePrompts() throws IOException {
+        Path file = folder.resolve("prompts.jsonl");
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 12; i++) {
+            lines.append(Json.MAPPER.writeValueAsString(
+                            Map.of("prompt", "What is " + i + " + " + i % 5 + "?", "answer", i + i % 5)))
+                    .append('\n');
+        }
+        Files.writeString(file, lines);
+        try (LoadedModel model = TinyModel.make(1)) {
+            prompts = Prompts.of(DatasetFile.open(file), new ModelEncoder(model.tokenizer()), 100, false, n -> {});
+        }
+    }
+
+    /// The share of tokens that are among the liked.
+    private static Reward liked() {
+        return reward("liked", c -> share(c.completionIds()));
+    }
+
+    private static double share(int[] ids) {
+        return (double) Arrays.stream(ids)
+                        .filter(id -> id >= 100 && id < 100 + LIKED)
+                        .count()
+                / ids.length;
+    }
+
+    private static Reward reward(String name, Function<Candidate, @Nullable Double> of) {
+        return new Reward() {
+            @Override
+            public String name() {
+                return name;
+            }
+
+            @Override
+            public List<Score> score(List<Candidate> candidates) {
+                return candidates.stream()
+                        .map(c -> {
+                            Double value = of.apply(c);
+                            return value == null ? Score.none(name, "none") : Score.of(name, value, "toy");
+                        })
+                        .toList();
+            }
+        };
+    }
+
+    /// What a run told its tracker.
+    private static final class Told implements Tracker {
+        final List<Map<String, Double>> metrics = new ArrayList<>();
+        final List<Map<String, Object>> events = new ArrayList<>();
+        final List<Map<String, Object>> samples = new ArrayList<>();
+
+        @Override
+        public void metrics(long step, Map<String, Double> values) {
+            Map<String, Double> line = new LinkedHashMap<>(values);
+            line.put("step", (double) step);
+            metrics.add(line);
+        }
+
+        @Override
+        public void sample(long step, String prompt, String completion, Map<String, ?> extra) {
+            Map<String, Object> line = new LinkedHashMap<>(extra);
+            line.put("step", step);
+            line.put("completion", completion);
+            samples.add(line);
+        }
+
+        @Override
+        public void event(String name, Map<String, ?> details) {
+            Map<String, Object> line = new LinkedHashMap<>(details);
+            line.put("event", name);
+            events.add(line);
+        }
+
+        List<Object> names() {
+            return events.stream()
+                    .map(e -> Objects.requireNonNull(e.get("event")))
+                    .toList();
+        }
+
+        double last(String metric) {
+            return Objects.requireNonNull(metrics.getLast().get(metric), metric);
+        }
+    }
+
+    /// Options that make a run of a second: 2 prompts with 4 completions of at most 12 tokens, unless said otherwise.
+    private static Map<String, Object> small(long steps, Object... others) {
+        Map<String, Object> options = new HashMap<>(Map.of(
+                "per_device_train_batch_size", 8,
+                "num_generations", 4,
+                "max_completion_length", 12,
+                "max_steps", steps,
+                "learning_rate", 1e-2,
+                "bf16", false,
+                "logging_steps", 1,
+                "save_steps", 1,
+                "seed", SEED));
+        for (int i = 0; i < others.length; i += 2) {
+            options.put((String) others[i], others[i + 1]);
+        }
+        return options;
+    }
+
+    private static GrpoConfig grpo(Map<String, Object> options) {
+        return Options.with(GrpoConfig.class, options);
+    }
+
+    private Rollouts rollouts(LoadedModel model, PolicyGradient config, Reward reward, BooleanSupplier stop) {
+        return new Rollouts(
+                prompts,
+                model.engine(16)::rollout,
+                Sampling.at(
+                        config.rollout().temperature(),
+                        config.rollout().maxCompletionLength(),
+                        config.training().seed()),
+                reward,
+                Sampler.Order.RANDOM,
+                stop);
+    }
+
+    private GrpoTrainer trainer(
+            LoadedModel model,
+            @Nullable Decoder reference,
+            PolicyGradient config,
+            Reward reward,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            BooleanSupplier stop) {
+        return new GrpoTrainer(
+                model.decoder(),
+                reference,
+                config,
+                rollouts(model, config, reward, stop),
+                step -> Map.of(),
+                tracker,
+                checkpoints,
+                Map.of("data", "toy"),
+                stop);
+    }
+
+    private Told run(LoadedModel model, PolicyGradient config, Reward reward) {
+        Told told = new Told();
+        trainer(model, null, config, reward, told, null, () -> false).train();
+        return told;
+    }
+
+    private static Map<String, float[]> values(LoadedModel model) {
+        return SftTrainerTest.values(model.decoder());
+    }
+
+    // ---- learning
+
+    @ParameterizedTest
+    @CsvSource({
+        "grpo, 1",
+        "grpo, 2",
+        "grpo, 3",
+        "rloo, 1",
+        "rloo, 2",
+        "rloo, 3",
+        "reinforce, 1",
+        "reinforce, 2",
+        "reinforce, 3",
+        "raft, 1",
+        "raft, 2",
+        "raft, 3"
+    })
+    void whatIsRewardedBecomesMoreFrequent(String algorithm, long seed) {
+        Map<String, Object> options =
+                small(30, "per_device_train_batch_size", 32, "num_generations", 8, "beta", 0, "seed", seed);
+        if (algorithm.equals("raft")) {
+            options.remove("beta");
+        }
+        PolicyGradient config = switch (algorithm) {
+            case "grpo" -> grpo(options);
+            case "rloo" -> Options.with(RlooConfig.class, options);
+            case "reinforce" -> Options.with(ReinforceConfig.class, options);
+            default -> Options.with(RaftConfig.class, options);
+        };
+        try (LoadedModel model = TinyModel.make(seed)) {
+            Told told = run(model, config, liked());
+            double first = told.metrics.subList(0, 5).stream()
+                    .mapToDouble(m -> m.get("reward"))
+                    .average()
+                    .orElseThrow();
+            double last = told.metrics.subList(25, 30).stream()
+                    .mapToDouble(m -> m.get("reward"))
+                    .average()
+                    .orElseThrow();
+            assertThat(first).as("a tenth of all tokens").isLessThan(0.3);
+            // RAFT learns from an eighth of the completions.
+            assertThat(last).isGreaterThan((algorithm.equals("raft") ? 1.4 : 2) * first);
+            assertThat(told.names()).contains("verdict");
+        }
+    }
+
+    // ---- bookkeeping of groups
+
+    @Test
+    void rolloutsHoldWholeGroupsAndEveryPromptOfAnEpochOnce() {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Rollouts rollouts = rollouts(model, grpo(small(1)), liked(), () -> false);
+            Map<Integer, Integer> times = new TreeMap<>();
+            for (int number = 0; number < 6; number++) {
+                Rollout rollout = Objects.requireNonNull(rollouts.at(number, 2, 4));
+                assertThat(rollout.samples()).hasSize(8);
+                for (int g = 0; g < 2; g++) {
+                    List<Rollout.Sample> group = rollout.samples().subList(4 * g, 4 * g + 4);
+                    assertThat(group)
+                            .extracting(Rollout.Sample::row)
+                            .containsOnly(group.getFirst().row());
+                    assertThat(group)
+                            .allSatisfy(s -> assertThat(s.prompt())
+                                    .isEqualTo(prompts.get(s.row()).ids()));
+                    times.merge(group.getFirst().row(), 1, Integer::sum);
+                }
+            }
+            assertThat(times).hasSize(12).allSatisfy((row, n) -> assertThat(n).isEqualTo(1));
+        }
+    }
+
+    @Test
+    void groupsThatAreNotWholeAreRefused() {
+        assertThatThrownBy(() -> grpo(small(1, "num_generations", 3)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("num_generations is 3");
+        assertThatThrownBy(() -> grpo(small(1, "generation_batch_size", 12)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("an update takes 8");
+        assertThatThrownBy(() -> grpo(small(1, "delta", 1.1)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("delta");
+    }
+
+    @Test
+    void rl07_samplesOfAGroupAndOfLaterRolloutsAreAllDistinct() {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Rollouts rollouts = rollouts(model, grpo(small(1)), liked(), () -> false);
+            List<List<Integer>> all = new ArrayList<>();
+            for (int number = 0; number < 12; number++) {
+                for (Rollout.Sample s :
+                        Objects.requireNonNull(rollouts.at(number, 2, 8)).samples()) {
+                    if (s.ids().length > 6) {
+                        all.add(Arrays.stream(s.ids()).boxed().toList());
+                    }
+                }
+            }
+            assertThat(all).hasSizeGreaterThan(100).doesNotHaveDuplicates();
+        }
+    }
+
+    @Test
+    void rl10_aRolloutIsAFunctionOfPolicySeedAndNumber() {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Rollouts rollouts = rollouts(model, grpo(small(1)), liked(), () -> false);
+            Rollout first = Objects.requireNonNull(rollouts.at(3, 2, 4));
+            rollouts.at(4, 2, 4);
+            int[] asked = {0};
+            Rollouts dies = rollouts(model, grpo(small(1)), liked(), () -> ++asked[0] > 5);
+            assertThat(dies.at(3, 2, 4)).as("stopped amid sampling").isNull();
+            assertThat(Objects.requireNonNull(rollouts.at(3, 2, 4)))
+                    .usingRecursiveComparison()
+                    .isEqualTo(first);
+        }
+    }
+
+    @Test
+    void groupsOfLikeRewardsAreReplacedByOtherPrompts() {
+        // Only every third prompt's completions differ in reward.
+        Reward picky =
+                reward("picky", c -> c.columns().path("answer").asInt() % 3 == 0 ? share(c.completionIds()) : 1.0);
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Rollouts rollouts = rollouts(model, grpo(small(1)), picky, () -> false);
+            Rollout plain = Objects.requireNonNull(rollouts.at(0, 4, 4));
+            Rollout dynamic = Objects.requireNonNull(rollouts.at(0, 4, 4, 6));
+            assertThat(alike(plain)).isPositive();
+            assertThat(alike(dynamic)).isLessThan(alike(plain));
+            assertThat(dynamic.generations()).isBetween(2, 6);
+            assertThat(dynamic.samples().stream().map(Rollout.Sample::row).distinct())
+                    .hasSize(4);
+        }
+    }
+
+    private static int alike(Rollout rollout) {
+        int alike = 0;
+        for (int g = 0; g < rollout.samples().size(); g += rollout.group()) {
+            alike += rollout.rewards().subList(g, g + rollout.group()).stream()
+                                    .distinct()
+                                    .count()
+                            == 1
+                    ? 1
+                    : 0;
+        }
+        return alike;
+    }
+
+    // ---- what carries no loss
+
+    @Test
+    void rl01_whatCannotBeScoredIsInNoMeanAndTeachesNothing() {
+        Reward some =
+                reward("some", c -> c.columns().path("answer").asInt() % 2 == 0 ? null : share(c.completionIds()));
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = run(model, grpo(small(4)), some);
+            assertThat(told.metrics)
+                    .anySatisfy(m -> assertThat(m.get("frac_unscorable")).isBetween(0.4, 1.0));
+            assertThat(told.samples)
+                    .filteredOn(s -> s.get("reward") == null)
+                    .isNotEmpty()
+                    .allSatisfy(s -> {
+                        assertThat(s.get("advantage")).isEqualTo(0.0);
+                        assertThat(s.get("in_loss")).isEqualTo(false);
+                    });
+            assertThat(told.metrics)
+                    .allSatisfy(
+                            m -> m.forEach((name, v) -> assertThat(v).as(name).isFinite()));
+        }
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Map<String, float[]> before = values(model);
+            Told told = run(model, grpo(small(2, "beta", 0)), reward("none", c -> null));
+            assertThat(told.names()).contains("no_update");
+            assertThat(told.metrics.getLast()).doesNotContainKeys("reward", "reward_std");
+            assertThat(values(model)).usingRecursiveComparison().isEqualTo(before);
+        }
+    }
+
+    @Test
+    void rl01_aRewardThatLosesScoresStopsTheRun() {
+        Reward loses = new Reward() {
+            @Override
+            public String name() {
+                return "loses";
+            }
+
+            @Override
+            public List<Score> score(List<Candidate> candidates) {
+                return List.of(Score.of("loses", 1, "only one"));
+            }
+        };
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            assertThatThrownBy(() -> run(model, grpo(small(1)), loses))
+                    .hasMessageContaining("loses gave 1 scores to 8 completions");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"})
+    void rl05_groupsOfLikeRewardsMoveNothing(String lossType) {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Map<String, float[]> before = values(model);
+            Told told = run(model, grpo(small(2, "loss_type", lossType)), reward("same", c -> 0.5));
+            assertThat(told.last("frac_reward_zero_std")).isEqualTo(1);
+            assertThat(told.last("reward_std")).isEqualTo(0);
+            assertThat(told.last("grad_norm")).isEqualTo(0);
+            assertThat(values(model)).usingRecursiveComparison().isEqualTo(before);
+            assertThat(told.events.getLast().get("verdict")).isEqualTo("dead");
+        }
+    }
+
+    @Test
+    void rl05_whatWasCutOffIsMaskedWhereAskedFor() {
+        // Two tokens are too few to come to an end.
+        Map<String, Object> options = small(2, "max_completion_length", 2, "mask_truncated_completions", true);
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = run(model, grpo(options), liked());
+            assertThat(told.samples)
+                    .allSatisfy(s -> assertThat(s.get("in_loss")).isEqualTo(s.get("finished")));
+            assertThat(told.samples)
+                    .anySatisfy(s -> assertThat(s.get("finished")).isEqualTo(false));
+        }
+    }
+
+    // ---- sampler and trainer
+
+    @ParameterizedTest
+    @ValueSource(doubles = {1, 0.7, 2})
+    void rl06_samplerAndTrainerAgreeAndTheFirstRatioIsOne(double temperature) {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = run(model, grpo(small(5, "temperature", temperature)), liked());
+            assertThat(told.metrics).allSatisfy(m -> {
+                assertThat(m.get("sampling/sampling_logp_difference/max")).isLessThan(1e-4);
+                assertThat(m.get("sampling/frac_recomputed")).isEqualTo(0);
+                assertThat(m.get("val/ratio_first")).isCloseTo(1, within(1e-5));
+            });
+        }
+    }
+
+    @Test
+    void rl06_whereTheyDoNotTheOldLogProbsAreRecomputed() {
+        // Every log-probability of the sampler is off by a tenth, as if it were another numerics.
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Rollouts.Generator off = (asked, samples, sampling, first, stop) ->
+                    Objects.requireNonNull(model.engine(16).rollout(asked, samples, sampling, first, stop)).stream()
+                            .map(c -> {
+                                float[] logps = c.logps().clone();
+                                for (int i = 0; i < logps.length; i++) {
+                                    logps[i] -= 0.1f;
+                                }
+                                return new dev.manners.rollout.Completion(
+                                        c.prompt(), c.sample(), c.ids(), logps, c.text(), c.finish());
+                            })
+                            .toList();
+            for (double allowed : new double[] {0.001, 0.5}) {
+                Told told = new Told();
+                GrpoConfig tried = grpo(small(2, "max_sampling_logp_difference", allowed));
+                new GrpoTrainer(
+                                model.decoder(),
+                                null,
+                                tried,
+                                new Rollouts(
+                                        prompts,
+                                        off,
+                                        Sampling.at(1, 12, SEED),
+                                        liked(),
+                                        Sampler.Order.RANDOM,
+                                        () -> false),
+                                step -> Map.of(),
+                                told,
+                                null,
+                                Map.of(),
+                                () -> false)
+                        .train();
+                assertThat(told.last("sampling/sampling_logp_difference/mean")).isCloseTo(0.1, within(1e-3));
+                assertThat(told.last("sampling/token_mult_prob_error")).isCloseTo(Math.exp(0.1), within(1e-3));
+                assertThat(told.last("sampling/frac_recomputed")).isEqualTo(allowed < 0.1 ? 1 : 0);
+                assertThat(told.last("val/ratio_first")).isCloseTo(allowed < 0.1 ? 1 : Math.exp(0.1), within(1e-3));
+            }
+        }
+    }
+
+    @Test
+    void rl06_wholeDistributionsOnly() {
+        assertThatThrownBy(() -> new Rollouts(
+                        prompts,
+                        (asked, samples, sampling, first, stop) -> null,
+                        new Sampling(8, true, 1, 0, 0.9, 0, 1, List.of(), 1),
+                        liked(),
+                        Sampler.Order.RANDOM,
+                        () -> false))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("whole distribution");
+    }
+
+    // ---- the split
+
+    @ParameterizedTest
+    @CsvSource({
+        "grpo, token",
+        "dr_grpo, token",
+        "dapo, token",
+        "cispo, token",
+        "sapo, token",
+        "vespo, token",
+        "luspo, sequence",
+        "dapo, sequence"
+    })
+    void tr18_lossAndGradientDoNotDependOnTheSplit(String lossType, String level) {
+        List<Map<String, Double>> whole = new ArrayList<>();
+        for (int accumulation : new int[] {1, 2, 8}) {
+            try (LoadedModel model = TinyModel.make(SEED)) {
+                Told told = run(
+                        model,
+                        grpo(small(
+                                3,
+                                "per_device_train_batch_size",
+                                8 / accumulation,
+                                "gradient_accumulation_steps",
+                                accumulation,
+                                "learning_rate",
+                                1e-3,
+                                "loss_type",
+                                lossType,
+                                "entropy_coef",
+                                0.01,
+                                "importance_sampling_level",
+                                level)),
+                        liked());
+                if (accumulation == 1) {
+                    whole = told.metrics;
+                }
+                for (int i = 0; i < 3; i++) {
+                    for (String metric : List.of("loss", "grad_norm", "entropy", "reward")) {
+                        double expected = Objects.requireNonNull(whole.get(i).get(metric));
+                        assertThat(told.metrics.get(i).get(metric))
+                                .as(metric)
+                                .isCloseTo(expected, within(1e-5 * Math.max(0.1, Math.abs(expected))));
+                    }
+                }
+            }
+        }
+    }
+
+    // ---- the reference
+
+    @Test
+    void withAdaptersTheReferenceIsTheBaseAndOnlyTheyMove() {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            model.decoder().attach(new Lora(4, 8, 0.1, false, List.of("all-linear")), SEED);
+            Map<String, float[]> before = values(model);
+            Told told = run(model, grpo(small(6, "beta", 0.1)), liked());
+            assertThat(told.metrics.getFirst().get("kl")).isCloseTo(0, within(1e-9));
+            assertThat(told.last("kl")).isPositive();
+            assertThat(told.metrics.getFirst().get("val/ratio_first")).isCloseTo(1, within(1e-5));
+            values(model).forEach((name, after) -> {
+                if (name.contains("lora_")) {
+                    assertThat(after).as(name).isNotEqualTo(before.get(name));
+                } else {
+                    assertThat(after).as(name).isEqualTo(before.get(name));
+                }
+            });
+        }
+    }
+
+    @Test
+    void aReferenceThatFollowsComesNearerAndIsRestored() throws IOException {
+        Map<String, Object> options =
+                small(5, "beta", 0.05, "sync_ref_model", true, "ref_model_sync_steps", 2, "ref_model_mixup_alpha", 1);
+        interruptedAndResumed(grpo(options), 3, true);
+        try (LoadedModel model = TinyModel.make(SEED);
+                LoadedModel reference = TinyModel.make(SEED)) {
+            trainer(
+                            model,
+                            reference.decoder(),
+                            grpo(small(
+                                    4,
+                                    "beta",
+                                    0.05,
+                                    "sync_ref_model",
+                                    true,
+                                    "ref_model_sync_steps",
+                                    4,
+                                    "ref_model_mixup_alpha",
+                                    1)),
+                            liked(),
+                            new Told(),
+                            null,
+                            () -> false)
+                    .train();
+            assertThat(values(reference)).usingRecursiveComparison().isEqualTo(values(model));
+        }
+    }
+
+    // ---- stopping and going on
+
+    /// Within a rollout of 2 × 2 updates, and between two.
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 3, 4, 5, 6})
+    void tr12_interruptedAmidARolloutAndResumedIsByteIdentical(int stopAfter) throws IOException {
+        interruptedAndResumed(
+                grpo(small(
+                        7,
+                        "per_device_train_batch_size",
+                        4,
+                        "steps_per_generation",
+                        2,
+                        "num_iterations",
+                        2,
+                        "beta",
+                        0.05,
+                        "logging_steps",
+                        2)),
+                stopAfter,
+                true);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"rloo", "reinforce", "raft"})
+    void tr12_soAreTheOthers(String algorithm) throws IOException {
+        Map<String, Object> options = small(5, "per_device_train_batch_size", 4, "steps_per_generation", 2);
+        interruptedAndResumed(
+                switch (algorithm) {
+                    case "rloo" -> Options.with(RlooConfig.class, options);
+                    case "reinforce" -> Options.with(ReinforceConfig.class, options);
+                    default -> Options.with(RaftConfig.class, options);
+                },
+                3,
+                !algorithm.equals("raft"));
+    }
+
+    private void interruptedAndResumed(PolicyGradient config, int stopAfter, boolean hasReference) throws IOException {
+        Path straight = folder.resolve("straight");
+        Path broken = folder.resolve("broken");
+        Told all = new Told();
+        resumable(config, all, straight, hasReference, () -> false);
+        Told told = new Told();
+        // Asked to stop while the completions of an update are sampled, or after it where none are.
+        Outcome outcome = resumable(
+                config,
+                told,
+                broken,
+                hasReference,
+                () -> told.events.stream()
+                                .filter(e -> "saved".equals(e.get("event")))
+                                .count()
+                        >= stopAfter);
+        assertThat(outcome.interrupted()).isTrue();
+        resumable(config, told, broken, hasReference, () -> false);
+        assertThat(told.metrics).isEqualTo(all.metrics);
+        String last = "checkpoint-" + config.training().maxSteps();
+        assertThat(hashes(broken.resolve(last))).isEqualTo(hashes(straight.resolve(last)));
+    }
+
+    private Outcome resumable(
+            PolicyGradient config, Tracker tracker, Path checkpoints, boolean hasReference, BooleanSupplier stop) {
+        try (LoadedModel model = TinyModel.make(SEED);
+                LoadedModel reference = TinyModel.make(SEED)) {
+            return trainer(
+                            model,
+                            hasReference ? reference.decoder() : null,
+                            config,
+                            liked(),
+                            tracker,
+                            checkpoints,
+                            stop)
+                    .train();
+        }
+    }
+
+    private static Map<String, String> hashes(Path directory) throws IOException {
+        Map<String, String> hashes = new TreeMap<>();
+        try (Stream<Path> files = Files.list(directory)) {
+            files.forEach(f -> hashes.put(f.getFileName().toString(), Sha256.of(f)));
+        }
+        return hashes;
+    }
+
+    @Test
+    void tr06_tr12_stoppedWhileSamplingNothingHasHappened() throws IOException {
+        Path broken = folder.resolve("broken");
+        Path straight = folder.resolve("straight");
+        Told all = new Told();
+        resumable(grpo(small(3)), all, straight, false, () -> false);
+        Told told = new Told();
+        for (int after : new int[] {2, 7, 16, 25}) {
+            int[] asked = {0};
+            Outcome outcome = resumable(grpo(small(3)), told, broken, false, () -> ++asked[0] > after);
+            assertThat(outcome.interrupted()).isTrue();
+        }
+        resumable(grpo(small(3)), told, broken, false, () -> false);
+        assertThat(hashes(broken.resolve("checkpoint-3"))).isEqualTo(hashes(straight.resolve("checkpoint-3")));
+        assertThat(told.metrics).isEqualTo(all.metrics);
+    }
+
+    @Test
+    void tr11_otherInputsAreRefused() {
+        Path runs = folder.resolve("runs");
+        resumable(grpo(small(2)), new Told(), runs, false, () -> false);
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            GrpoConfig config = grpo(small(4));
+            assertThatThrownBy(() -> new GrpoTrainer(
+                                    model.decoder(),
+                                    null,
+                                    config,
+                                    rollouts(model, config, liked(), () -> false),
+                                    step -> Map.of(),
+                                    new Told(),
+                                    runs,
+                                    Map.of("data", "another"),
+                                    () -> false)
+                            .train())
+                    .isInstanceOf(BadInput.class)
+                    .hasMessageContaining("data was toy, is another");
+        }
+    }
+
+    // ---- what is not finite
+
+    @Test
+    void tr09_aNanInTheWeightsStopsBeforeTheUpdate() {
+        try (LoadedModel model = TinyModel.make(SEED);
+                Scope scope = Scope.open()) {
+            Parameter norm = model.decoder().parameter("model.norm.weight");
+            norm.value().detach().narrow(0, 3, 1).copy_(Tensor.full(Double.NaN, DType.F32, 1));
+            model.decoder().refresh();
+            Map<String, float[]> before = values(model);
+            assertThatThrownBy(() -> run(model, grpo(small(2)), liked()))
+                    .isInstanceOf(NonFinite.class)
+                    .hasMessageContaining("sampling");
+            values(model)
+                    .forEach((name, after) -> assertThat(Arrays.equals(after, before.get(name)))
+                            .as(name)
+                            .isTrue());
+        }
+        assertThatThrownBy(() -> Score.of("nan", Double.NaN, "")).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    // ---- alarms
+
+    @Test
+    void tr10_anAlarmEndsTheRunWhereAskedFor() {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = new Told();
+            GrpoTrainer trainer = trainer(
+                    model,
+                    null,
+                    grpo(small(40, "stop_on_alarm", true)),
+                    reward("same", c -> 0.5),
+                    told,
+                    folder.resolve("alarmed"),
+                    () -> false);
+            Outcome outcome = trainer.train();
+            assertThat(outcome.steps()).isEqualTo(10);
+            assertThat(told.names()).contains("alarm", "saved", "interrupted", "verdict");
+            assertThat(trainer.health().stopped()).isTrue();
+            assertThat(trainer.health().verdict().toString()).startsWith("dead").contains("stopped by the alarm");
+        }
+    }
+}
