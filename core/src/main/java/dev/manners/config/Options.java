@@ -247,7 +247,7 @@ public final class Options {
         if (type == long.class) {
             return 0L;
         }
-        if (type == double.class) {
+        if (type == double.class || type == Double.class) {
             return 0.0;
         }
         return type == boolean.class ? false : null;
@@ -387,7 +387,7 @@ public final class Options {
         if (type == int.class || type == long.class) {
             return "a whole number";
         }
-        if (type == double.class) {
+        if (type == double.class || type == Double.class) {
             return "a number";
         }
         if (type == Path.class) {
@@ -466,7 +466,7 @@ public final class Options {
     private static Doc describe(RecordComponent component) {
         Key key = key(component);
         Class<?> t = component.getType();
-        boolean number = t == int.class || t == long.class || t == double.class;
+        boolean number = t == int.class || t == long.class || t == double.class || t == Double.class;
         String kind = t.isEnum()
                 ? String.join(" | ", choices(t))
                 : List.class.isAssignableFrom(t)

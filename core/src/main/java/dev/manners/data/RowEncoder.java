@@ -174,7 +174,7 @@ final class RowEncoder {
                 : text;
     }
 
-    private static int indexOf(int[] haystack, int[] needle) {
+    static int indexOf(int[] haystack, int[] needle) {
         for (int at = 0; at + needle.length <= haystack.length; at++) {
             if (Arrays.equals(haystack, at, at + needle.length, needle, 0, needle.length)) {
                 return at;
@@ -186,16 +186,16 @@ final class RowEncoder {
                         + " with special tokens");
     }
 
-    private static boolean startsWith(int[] ids, int[] prefix) {
+    static boolean startsWith(int[] ids, int[] prefix) {
         return commonPrefix(ids, prefix) == prefix.length;
     }
 
-    private static int commonPrefix(int[] a, int[] b) {
+    static int commonPrefix(int[] a, int[] b) {
         int mismatch = Arrays.mismatch(a, b);
         return mismatch < 0 ? a.length : mismatch;
     }
 
-    private static int[] join(int[]... parts) {
+    static int[] join(int[]... parts) {
         int length = 0;
         for (int[] part : parts) {
             length = Math.addExact(length, part.length);

@@ -32,7 +32,7 @@ public final class Tokenised implements AutoCloseable {
 
     private static final int CHUNK_ROWS = 512;
     private static final long CHUNK_BYTES = 8L << 20;
-    private static final int PROBLEMS_NAMED = 20;
+    static final int PROBLEMS_NAMED = 20;
 
     private final DatasetFile source;
     private final RowKind kind;
@@ -274,7 +274,7 @@ public final class Tokenised implements AutoCloseable {
         return to;
     }
 
-    private static BadInput problems(List<BadRow> named, int bad, int rows) {
+    static BadInput problems(List<BadRow> named, int bad, int rows) {
         BadRow first = named.getFirst();
         StringBuilder message = new StringBuilder("%s: %s. %s, or pass --skip-bad to leave such rows out (%,d of %,d)."
                 .formatted(first.source(), first.reason(), first.advice(), bad, rows));

@@ -1,0 +1,319 @@
+package dev.manners.train;
+
+import dev.manners.data.PreferenceRow.Ranking;
+import dev.manners.data.Sampler;
+import dev.manners.files.Json;
+import dev.manners.loss.Loss;
+import dev.manners.loss.RewardLoss;
+import dev.manners.loss.Tally;
+import dev.manners.loss.Window;
+import dev.manners.model.Dropout;
+import dev.manners.model.ScalarModel;
+import dev.manners.reward.ScoringBatch;
+import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Reward modelling: the model learns to score the completion that people prefer higher.
+///
+///     L = -log σ(r₊ - r₋ - margin)                                   two completions (Bradley and Terry)
+///     L = Σ_stages log Σ_{i left} e^{r_i} - Σ_i r_i                   rankings, ties (Plackett and Luce)
+///
+/// Sources: Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022, arXiv:2203.02155, for all completions of a
+/// prompt in one batch element. The losses and their sources are in [RewardLoss].
+///
+/// The mean is over the rows of the whole update, so that loss and gradient do not depend on how it is split into
+/// micro-batches. A completion is scored at its last token. Metrics are TRL's, explained in docs/algorithms/reward.md.
+public final class RewardTrainer {
+
+    private static final List<String> METRICS =
+            List.of("min_reward", "mean_reward", "max_reward", "accuracy", "margin");
+
+    private final ScalarModel model;
+    private final RewardConfig config;
+    private final List<Ranking> data;
+    private final List<Ranking> heldOut;
+    private final boolean pairs;
+    private final BooleanSupplier stop;
+    private final Sampler sampler;
+    private final Course course;
+
+    // Sums over micro-batches since the last line of metrics; part of a checkpoint, as is the number of tokens in all.
+    private final Map<String, Mean> means = new LinkedHashMap<>();
+    private long tokens;
+
+    /// A mean that is not done yet. Metrics of ties alone have no value and count nowhere.
+    private record Mean(double sum, double count) {
+        static final Mean NONE = new Mean(0, 0);
+
+        Mean plus(double value, double weight) {
+            return new Mean(sum + weight * value, count + weight);
+        }
+    }
+
+    /// @param heldOut evaluated every `eval_steps`, before and after; may be empty
+    /// @param checkpoints folder of the run's checkpoints, or null for none
+    /// @param fingerprint what must be the same for a run to be resumed (hashes of data, tokenizer, base model)
+    /// @param stop asked after each update and between batches of an evaluation; true: save, return
+    public RewardTrainer(
+            ScalarModel model,
+            RewardConfig config,
+            List<Ranking> data,
+            List<Ranking> heldOut,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop) {
+        this.model = model;
+        this.config = config;
+        this.data = List.copyOf(data);
+        this.heldOut = List.copyOf(heldOut);
+        this.pairs = data.stream().allMatch(Ranking::isPair) && heldOut.stream().allMatch(Ranking::isPair);
+        this.stop = stop;
+        TrainingConfig training = config.training();
+        this.sampler = new Sampler(
+                data.size(),
+                training.perDeviceTrainBatchSize(),
+                training.gradientAccumulationSteps(),
+                1,
+                config.trainSamplingStrategy(),
+                training.seed());
+        this.course = new Course(
+                new Steps(),
+                training,
+                config.learningRate(),
+                model.trainableByName(),
+                training.totalSteps(sampler.stepsPerEpoch()),
+                sampler::epoch,
+                tracker,
+                checkpoints,
+                fingerprint,
+                stop);
+    }
+
+    /// Trains from the newest whole checkpoint, or from the start.
+    ///
+    /// @throws dev.manners.NonFinite if a loss or a gradient is not finite; nothing was updated with it
+    public Outcome train() {
+        try (course) {
+            return course.run();
+        }
+    }
+
+    private final class Steps implements Course.Trainer {
+
+        @Override
+        public Double step(long step, double learningRate) {
+            // 1. The micro-batches of the update, and how many rows its mean is over.
+            List<int[]> microBatches = sampler.step(step, 0);
+            Window window = Window.ofRows(
+                    microBatches.stream().mapToInt(rows -> rows.length).sum());
+            // 2. Gradients of the update's mean loss.
+            double loss = 0;
+            for (int m = 0; m < microBatches.size(); m++) {
+                loss += accumulate(
+                        microBatches.get(m), window, step * config.training().gradientAccumulationSteps() + m);
+            }
+            // 3. The update, unless something is not finite.
+            course.update(loss, learningRate);
+            return loss;
+        }
+
+        @Override
+        public Map<String, Double> metrics() {
+            Map<String, Double> metrics = new LinkedHashMap<>();
+            metrics.put("num_tokens", (double) tokens);
+            metrics.putAll(values(means));
+            means.clear();
+            return metrics;
+        }
+
+        @Override
+        public Map<String, Double> shown() {
+            Mean accuracy = means.getOrDefault("accuracy", Mean.NONE);
+            return accuracy.count == 0 ? Map.of() : Map.of("accuracy", accuracy.sum / accuracy.count);
+        }
+
+        @Override
+        public void refresh() {
+            model.refresh();
+        }
+
+        @Override
+        public void watch(long step) {}
+
+        @Override
+        public ObjectNode state() {
+            ObjectNode state = Json.MAPPER.createObjectNode();
+            means.forEach((name, mean) -> state.putArray(name).add(mean.sum).add(mean.count));
+            state.put("tokens", tokens);
+            return state;
+        }
+
+        @Override
+        public void restore(JsonNode state) {
+            means.clear();
+            for (String name : METRICS) {
+                if (state.has(name)) {
+                    JsonNode mean = state.get(name);
+                    means.put(
+                            name,
+                            new Mean(mean.get(0).doubleValue(), mean.get(1).doubleValue()));
+                }
+            }
+            tokens = state.path("tokens").asLong();
+        }
+
+        @Override
+        public @Nullable Map<String, Double> evaluate(long step) {
+            return heldOut.isEmpty() ? Map.of() : RewardTrainer.this.evaluate();
+        }
+    }
+
+    /// Adds a micro-batch's part of the update's gradient, a few rows at a time.
+    ///
+    /// @param pass number of this micro-batch in the run
+    /// @return its share of the update's mean loss
+    private double accumulate(int[] rows, Window window, long pass) {
+        Dropout dropout = config.disableDropout()
+                ? Dropout.NONE
+                : Dropout.training(config.training().seed(), pass);
+        double share = 0;
+        Tally seen = new Tally();
+        for (int[] piece :
+                Pieces.of(model.config(), rows, i -> group(data.get(i)).tokens())) {
+            try (Scope scope = Scope.open()) {
+                List<Ranking> some = IntStream.of(piece).mapToObj(data::get).toList();
+                ScoringBatch batch = batch(some);
+                tokens += batch.sequenceTokens();
+                Loss loss = loss(batch.scores(model, dropout), some, window);
+                double value = loss.value().item();
+                share += value;
+                seen.add(loss.metrics());
+                if (!Double.isFinite(value)) {
+                    return value;
+                }
+                loss.value().backward();
+                model.collectGradients();
+            }
+        }
+        record(means, seen, 1);
+        return share;
+    }
+
+    private static ScoringBatch.Group group(Ranking row) {
+        return new ScoringBatch.Group(row.prompt(), row.completions());
+    }
+
+    private static ScoringBatch batch(List<Ranking> rows) {
+        return ScoringBatch.of(rows.stream().map(RewardTrainer::group).toList());
+    }
+
+    /// @param scores of all completions of the rows, in order
+    private Loss loss(Tensor scores, List<Ranking> rows, Window window) {
+        Double center = config.centerRewardsCoefficient();
+        if (!pairs) {
+            return RewardLoss.plackettLuce(
+                    scores, rows.stream().map(Ranking::ranks).toList(), center, window);
+        }
+        return RewardLoss.bradleyTerry(scores, margins(rows), center, window);
+    }
+
+    private static @Nullable Tensor margins(List<Ranking> rows) {
+        if (rows.stream().anyMatch(r -> r.margin() == null)) {
+            return null;
+        }
+        float[] margins = new float[rows.size()];
+        for (int i = 0; i < margins.length; i++) {
+            margins[i] = Objects.requireNonNull(rows.get(i).margin()).floatValue();
+        }
+        return Tensor.of(margins, margins.length);
+    }
+
+    /// A micro-batch's metrics, which TRL averages over micro-batches.
+    private static void record(Map<String, Mean> means, Tally seen, double weight) {
+        Map<String, Double> values = seen.values();
+        for (String name : METRICS) {
+            Double value = values.get(name);
+            if (value != null) {
+                means.put(name, means.getOrDefault(name, Mean.NONE).plus(value, weight));
+            }
+        }
+    }
+
+    private static Map<String, Double> values(Map<String, Mean> means) {
+        Map<String, Double> values = new LinkedHashMap<>();
+        means.forEach((name, mean) -> values.put(name, mean.sum / mean.count));
+        return values;
+    }
+
+    /// Evaluates the held-out rows: what TRL gives under these names, means over batches of
+    /// `per_device_eval_batch_size` rows.
+    ///
+    /// @return null if it was asked to stop before the end
+    private @Nullable Map<String, Double> evaluate() {
+        int size = config.training().perDeviceEvalBatchSize();
+        double loss = 0;
+        Map<String, Mean> means = new LinkedHashMap<>();
+        for (int from = 0; from < heldOut.size(); from += size) {
+            if (stop.getAsBoolean()) {
+                return null;
+            }
+            Tally seen = new Tally();
+            int[] rows =
+                    IntStream.range(from, Math.min(heldOut.size(), from + size)).toArray();
+            for (int[] piece :
+                    Pieces.of(model.config(), rows, i -> group(heldOut.get(i)).tokens())) {
+                List<Ranking> some = IntStream.of(piece).mapToObj(heldOut::get).toList();
+                try (Scope scope = Scope.open();
+                        NoGrad off = NoGrad.on()) {
+                    Loss part = loss(batch(some).scores(model, Dropout.NONE), some, Window.ofRows(heldOut.size()));
+                    loss += part.value().item();
+                    seen.add(part.metrics());
+                }
+            }
+            record(means, seen, 1);
+        }
+        Map<String, Double> metrics = new LinkedHashMap<>();
+        metrics.put("eval_loss", loss);
+        values(means).forEach((name, value) -> metrics.put("eval_" + name, value));
+        return metrics;
+    }
+
+    /// Scores of the completions of rankings, for a report.
+    ///
+    /// @return of each row; null if it was asked to stop before the end
+    public static @Nullable List<float[]> scores(ScalarModel model, List<Ranking> rows, BooleanSupplier stop) {
+        List<float[]> scores = new ArrayList<>();
+        int[] all = IntStream.range(0, rows.size()).toArray();
+        for (int[] piece :
+                Pieces.of(model.config(), all, i -> group(rows.get(i)).tokens())) {
+            if (stop.getAsBoolean()) {
+                return null;
+            }
+            List<Ranking> some = IntStream.of(piece).mapToObj(rows::get).toList();
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                float[] values = batch(some).scores(model, Dropout.NONE).toFloats();
+                int at = 0;
+                for (Ranking row : some) {
+                    scores.add(Arrays.copyOfRange(values, at, at + row.ranks().length));
+                    at += row.ranks().length;
+                }
+            }
+        }
+        return scores;
+    }
+}
