@@ -24,7 +24,7 @@ public sealed interface PreferenceKind {
     /// `chosen` and `rejected`, maybe `margin`.
     ///
     /// @param prompt the column that holds the prompt: `prompt`, or `conversations` with LLaMA-Factory; null:
-    chosen
+    /// chosen
     /// and rejected both begin with it, as in Anthropic's HH
     record Pair(@Nullable String prompt, boolean margin, boolean conversational) implements PreferenceKind {}
 
@@ -202,7 +202,7 @@ public sealed interface PreferenceKind {
         // The best first, so that of two it is the chosen one.
         int[] order = IntStream.range(0, given.size())
                 .boxed()
-                .sorted(Comparator.comparing(i -> ranks.get(i).intValue()))
+                .sorted(Comparator.comparingInt(i -> ranks.get(i).intValue()))
                 .mapToInt(i -> i)
                 .toArray();
         return new PreferenceText(

@@ -17,8 +17,8 @@ import org.hipparchus.fraction.BigFraction;
 public record ChainArithmetic(AnswerRule rule, String column) implements Reward {
 
     private static final int LONGEST_STEP = 200;
-    private static final Pattern STEP =
-            Pattern.compile("([0-9(][-+*/×÷−0-9() ]{0," + LONGEST_STEP + "}+) ?= ?([-−]?[0-9]{1,18})(?![0-9]|\\.[0-9])");
+    private static final Pattern STEP = Pattern.compile(
+            "([0-9(][-+*/×÷−0-9() ]{0," + LONGEST_STEP + "}+) ?= ?([-−]?[0-9]{1,18})(?![0-9]|\\.[0-9])");
 
     @Override
     public String name() {

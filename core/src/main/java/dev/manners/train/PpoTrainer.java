@@ -1,0 +1,555 @@
+package dev.manners.train;
+
+import dev.manners.data.Sampler;
+import dev.manners.files.Json;
+import dev.manners.loss.Advantages;
+import dev.manners.loss.KlController;
+import dev.manners.loss.Loss;
+import dev.manners.loss.PpoLoss;
+import dev.manners.loss.Segments;
+import dev.manners.loss.Tally;
+import dev.manners.loss.Window;
+import dev.manners.model.Decoder;
+import dev.manners.model.Dropout;
+import dev.manners.model.Parameter;
+import dev.manners.model.ScalarModel;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Proximal policy optimisation of a language model against a reward, after Schulman et al. 2017 (arXiv:1707.06347),
+/// Ziegler et al. 2019 (arXiv:1909.08593) and "The N+ Implementation Details of RLHF with PPO" (arXiv:2403.17031).
+///
+/// A token is an action, a completion an episode. A step:
+///
+///     1. sample y ~ π_old(· | x) for every prompt, and score it: r(x, y)
+///     2. per token, log π_old, log π_ref and V_old
+///     3. R_t = -β KL_t, plus the score on the last token;  A_t and returns by GAE;  A whitened
+///     4. num_ppo_epochs × num_mini_batches updates of
+///            mean_t max(-A ρ, -A clip(ρ, 1 ± ε)) + c_v ½ mean_t max((V - G)², (clip(V, V_old ± ε_v) - G)²)
+///
+/// Policy and value function are two models (a shared trunk hurts), the latter starts as the reward model, and one
+/// optimizer moves both. Every mean is over real tokens, of the whole update, so that loss and gradient do not depend
+/// on
+/// how it is split. Which detail is where, and every metric: docs/algorithms/ppo.md.
+public final class PpoTrainer {
+
+    /// How far the mean ratio of a step's first update, where policy and old policy are one, may be from 1. The
+    /// completions come in other company than when their log-probabilities were taken, which may change last bits.
+    private static final double RATIO_TOLERANCE = 1e-3;
+
+    /// The same in BF16, whose last bits are larger.
+    private static final double RATIO_TOLERANCE_BF16 = 2e-2;
+
+    private final Decoder policy;
+    private final Reference reference;
+    private final ScalarModel value;
+    private final PpoConfig config;
+    private final Rollouts rollouts;
+    private final Evaluation evaluation;
+    private final Tracker tracker;
+    private final Health health;
+    private final Course course;
+
+    private KlController controller;
+    private long episodes;
+    /// The step's metrics.
+    private Tally seen = new Tally();
+    private final Means means = new Means();
+
+    /// @param reference what the policy may not leave too far, or null: the policy without its adapters
+    /// @param value the value function, which is changed
+    /// @param rollouts samples and scores
+    /// @param evaluation asked every `eval_steps`, before and after
+    /// @param checkpoints folder of the run's checkpoints, or null for none
+    /// @param fingerprint what must be the same for a run to be resumed
+    /// @param stop asked after each step and while sampling; true: save, return
+    public PpoTrainer(
+            Decoder policy,
+            @Nullable Decoder reference,
+            ScalarModel value,
+            PpoConfig config,
+            Rollouts rollouts,
+            Evaluation evaluation,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop) {
+        this.policy = policy;
+        this.reference = new Reference(policy, reference);
+        this.value = value;
+        this.config = config;
+        this.rollouts = rollouts;
+        this.evaluation = evaluation;
+        this.tracker = tracker;
+        this.health = new Health(Health.OF_GROUPS, config.stopOnAlarm(), tracker);
+        this.controller = config.controller();
+        Map<String, Parameter> trainable = new LinkedHashMap<>(policy.trainableByName());
+        trainable.putAll(value.trainableByName("value."));
+        this.course = new Course(
+                new Steps(),
+                config.training(),
+                config.learningRate(),
+                trainable,
+                config.totalSteps(rollouts.prompts()),
+                steps -> (double) steps * config.episodes() / rollouts.prompts(),
+                tracker,
+                checkpoints,
+                fingerprint,
+                () -> stop.getAsBoolean() || health.stopped());
+    }
+
+    /// Trains from the newest whole checkpoint, or from the start.
+    ///
+    /// @throws dev.manners.NonFinite if a loss or a gradient is not finite; nothing was updated with it
+    public Outcome train() {
+        try (course) {
+            Outcome outcome = course.run();
+            if (!outcome.interrupted() || health.stopped()) {
+                Health.Verdict verdict = health.verdict();
+                tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+            }
+            return outcome;
+        }
+    }
+
+    /// What the updates of a step have in common, episode by episode end to end. A state is what comes before a token;
+    /// there are as many as tokens, and one more behind an episode whose score is placed there
+    /// ([PpoConfig.RewardPlacement#TRL]).
+    ///
+    /// @param tokens of each episode; `states` likewise
+    /// @param oldLogps log π_old, [M]; `advantages` likewise
+    /// @param oldValues V_old, [S]; `returns` likewise
+    private record Experience(
+            List<Rollout.Sample> samples,
+            int[] tokens,
+            int[] states,
+            float[] oldLogps,
+            float[] advantages,
+            float[] oldValues,
+            float[] returns) {}
+
+    private @Nullable Double step(long step, double learningRate) {
+        // 1. Episodes: completions sampled from the policy as it is, and scored.
+        Rollout rollout = rollouts.at(step, config.episodes(), 1);
+        if (rollout == null) {
+            return null;
+        }
+        // 2. and 3. What stays fixed while the policy moves away from it.
+        seen = new Tally();
+        Experience experience;
+        try (Phase phase = Phase.of("reference", step)) {
+            experience = experience(rollout);
+        }
+        // 4. Updates.
+        int each = config.episodes() / config.numMiniBatches();
+        double loss = 0;
+        for (int epoch = 0; epoch < config.numPpoEpochs(); epoch++) {
+            int[] order = Sampler.order(
+                    Sampler.Order.RANDOM,
+                    config.training().seed(),
+                    step * config.numPpoEpochs() + epoch,
+                    config.episodes());
+            for (int m = 0; m < config.numMiniBatches(); m++) {
+                int[] mini = Arrays.copyOfRange(order, m * each, (m + 1) * each);
+                loss += update(experience, mini, learningRate, epoch == 0 && m == 0);
+            }
+        }
+        episodes += config.episodes();
+        Map<String, Double> all = new LinkedHashMap<>(rollout.metrics());
+        all.putAll(seen.values());
+        means.add(all);
+        health.see(step + 1, healthy(all));
+        if (config.logCompletions() && (step + 1) % config.training().loggingSteps() == 0) {
+            show(step + 1, experience);
+        }
+        return loss / config.numPpoEpochs() / config.numMiniBatches();
+    }
+
+    /// The step's metrics under the names that health knows.
+    private static Map<String, Double> healthy(Map<String, Double> metrics) {
+        Map<String, Double> named = new LinkedHashMap<>(metrics);
+        Map.of(
+                        "policy/entropy_avg", "entropy",
+                        "policy/clipfrac_avg", "clip_ratio/region_mean",
+                        "kl_per_token", "kl")
+                .forEach((ours, theirs) -> {
+                    Double value = metrics.get(ours);
+                    if (value != null) {
+                        named.put(theirs, value);
+                    }
+                });
+        return named;
+    }
+
+    private void show(long step, Experience e) {
+        int token = 0;
+        for (int i = 0; i < e.samples.size(); i++) {
+            Rollout.Sample sample = e.samples.get(i);
+            double advantage = 0;
+            for (int t = 0; t < e.tokens[i]; t++) {
+                advantage += e.advantages[token++] / e.tokens[i];
+            }
+            Map<String, Object> extra = new LinkedHashMap<>();
+            extra.put("reward", sample.reward());
+            extra.put("advantage", advantage);
+            extra.put("finished", sample.finished());
+            extra.put("score", sample.score());
+            tracker.sample(step, sample.shown(), sample.text(), extra);
+        }
+    }
+
+    /// Log-probabilities, values, rewards and advantages of a step's episodes.
+    private Experience experience(Rollout rollout) {
+        List<Rollout.Sample> samples = rollout.samples();
+        int[] tokens = samples.stream().mapToInt(s -> s.ids().length).toArray();
+        int[] states = samples.stream()
+                .mapToInt(s -> s.ids().length + (hasStateBehind(s) ? 1 : 0))
+                .toArray();
+        float[] oldLogps = new float[Arrays.stream(tokens).sum()];
+        float[] refLogps = new float[oldLogps.length];
+        float[] values = new float[Arrays.stream(states).sum()];
+        int token = 0;
+        int state = 0;
+        for (int[] piece : pieces(samples, allOf(samples))) {
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                Completions batch = batch(samples, piece);
+                float[] old =
+                        batch.logProbs(policy, rollouts.temperature()).logps().toFloats();
+                float[] ref = reference
+                        .logProbs(batch, rollouts.temperature())
+                        .logps()
+                        .toFloats();
+                float[] v = value.values(batch.ids(), batch.sequences(), states(batch, samples, piece), Dropout.NONE)
+                        .toFloats();
+                gap(samples, piece, old);
+                System.arraycopy(old, 0, oldLogps, token, old.length);
+                System.arraycopy(ref, 0, refLogps, token, ref.length);
+                System.arraycopy(v, 0, values, state, v.length);
+                token += old.length;
+                state += v.length;
+            }
+        }
+        // Per token the penalty for leaving the reference, and on the last the score.
+        List<@Nullable Double> scores = new ArrayList<>();
+        samples.forEach(s -> scores.add(score(s)));
+        double[] kl = new double[values.length];
+        tell(samples, scores, oldLogps, refLogps, tokens, states, kl);
+        Segments overStates = Segments.of(states);
+        double[] rewards = Advantages.tokenRewards(overStates, scores, kl, controller.coefficient());
+        if (config.whitenRewards()) {
+            rewards = Advantages.whiten(overStates, rewards, false);
+        }
+        Advantages.Estimated estimated =
+                Advantages.gae(overStates, rewards, doubles(values), config.gamma(), config.lam());
+        double[] advantages =
+                Advantages.whiten(Segments.of(tokens), ofTokens(estimated.advantages(), tokens, states), true);
+        return new Experience(
+                samples, tokens, states, oldLogps, floats(advantages), values, floats(estimated.returns()));
+    }
+
+    /// How far the sampler's log-probabilities are from these.
+    private void gap(List<Rollout.Sample> samples, int[] piece, float[] logps) {
+        int at = 0;
+        for (int i : piece) {
+            for (float sampled : samples.get(i).logps()) {
+                double difference = Math.abs(sampled - logps[at++]);
+                seen.mean("sampling/sampling_logp_difference/mean", difference, 1)
+                        .max("sampling/sampling_logp_difference/max", difference);
+            }
+        }
+    }
+
+    /// The score after the penalty for not coming to an end; null if it could not be scored.
+    private @Nullable Double score(Rollout.Sample sample) {
+        Double reward = sample.reward();
+        Double penalty = config.missingEosPenalty();
+        if (reward == null || penalty == null || sample.finished()) {
+            return reward;
+        }
+        return reward - penalty;
+    }
+
+    /// Fills in each token's KL, and takes down what the step's episodes were like.
+    private void tell(
+            List<Rollout.Sample> samples,
+            List<@Nullable Double> scores,
+            float[] oldLogps,
+            float[] refLogps,
+            int[] tokens,
+            int[] states,
+            double[] kl) {
+        int token = 0;
+        int state = 0;
+        double kls = 0;
+        double entropy = 0;
+        for (int e = 0; e < tokens.length; e++) {
+            for (int i = 0; i < tokens[e]; i++, token++) {
+                kl[state + i] = config.klEstimator().of((double) oldLogps[token] - refLogps[token]);
+                kls += kl[state + i];
+                entropy -= oldLogps[token];
+            }
+            state += states[e];
+        }
+        int n = samples.size();
+        double penalty = -controller.coefficient() * kls;
+        double score =
+                scores.stream().filter(Objects::nonNull).mapToDouble(s -> s).sum();
+        long scored = scores.stream().filter(Objects::nonNull).count();
+        seen.mean("objective/kl", kls, n)
+                .mean("kl_per_token", kls, token)
+                .mean("objective/entropy", entropy, n)
+                .mean("objective/non_score_reward", penalty, n)
+                .mean("objective/rlhf_reward", penalty + score, n)
+                .mean("objective/scores", score, (double) scored)
+                .mean("kl_coef", controller.coefficient(), 1)
+                .mean(
+                        "val/num_eos_tokens",
+                        (double) samples.stream()
+                                .filter(Rollout.Sample::finished)
+                                .count(),
+                        1);
+        controller = controller.after(kls / n, n);
+    }
+
+    /// One update with some of a step's episodes.
+    ///
+    /// @param first whether the policy still is the one that sampled
+    private double update(Experience experience, int[] mini, double learningRate, boolean first) {
+        Window overTokens = new Window(mini.length, sum(experience.tokens, mini));
+        Window overStates = new Window(mini.length, sum(experience.states, mini));
+        double loss = 0;
+        Tally ofUpdate = new Tally();
+        for (int[] piece : pieces(experience.samples, mini)) {
+            try (Scope scope = Scope.open()) {
+                Completions batch = batch(experience.samples, piece);
+                loss += policyLoss(experience, batch, piece, overTokens, ofUpdate);
+                loss += valueLoss(experience, batch, piece, overStates, ofUpdate);
+            }
+        }
+        if (first) {
+            requireSamePolicy(ofUpdate.values().getOrDefault("val/ratio", Double.NaN));
+        }
+        tell(ofUpdate);
+        course.update(loss, learningRate);
+        return loss;
+    }
+
+    /// Each update counts once in a step's metrics.
+    private void tell(Tally ofUpdate) {
+        ofUpdate.values().forEach((name, value) -> seen.mean(name, value, 1));
+    }
+
+    private double policyLoss(Experience e, Completions batch, int[] piece, Window window, Tally ofUpdate) {
+        Completions.Forward forward = batch.forward(policy, rollouts.temperature(), Dropout.NONE);
+        Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [m]
+        Loss loss = PpoLoss.policy(
+                logps,
+                Segments.of(batch.lengths()),
+                Tensor.of(slices(e.oldLogps, e.tokens, piece)),
+                Tensor.of(slices(e.advantages, e.tokens, piece)),
+                config.cliprange(),
+                window);
+        loss.value().backward();
+        forward.backward(Objects.requireNonNull(logps.grad()), null);
+        float[] entropies = forward.logProbs().entropies().toFloats();
+        double entropy = 0;
+        for (float h : entropies) {
+            entropy += h;
+        }
+        ofUpdate.add(loss.metrics()).mean("policy/entropy_avg", entropy, entropies.length);
+        return loss.value().item();
+    }
+
+    private double valueLoss(Experience e, Completions batch, int[] piece, Window window, Tally ofUpdate) {
+        Tensor values =
+                value.values(batch.ids(), batch.sequences(), states(batch, e.samples, piece), Dropout.NONE); // [s]
+        Loss loss = PpoLoss.value(
+                values,
+                Segments.of(Arrays.stream(piece).map(i -> e.states[i]).toArray()),
+                Tensor.of(slices(e.oldValues, e.states, piece)),
+                Tensor.of(slices(e.returns, e.states, piece)),
+                config.cliprangeValue(),
+                window);
+        Tensor weighted = loss.value().mul(config.vfCoef());
+        weighted.backward();
+        value.collectGradients();
+        ofUpdate.add(loss.metrics());
+        return weighted.item();
+    }
+
+    private void requireSamePolicy(double ratio) {
+        double tolerance = policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16;
+        seen.mean("val/ratio_first", ratio, 1);
+        if (!(Math.abs(ratio - 1) <= tolerance)) {
+            throw new IllegalStateException("the probability ratio of the first update is " + ratio
+                    + " in the mean, where policy and old policy are the same: log-probabilities are not those of the"
+                    + " completions that were sampled");
+        }
+    }
+
+    // ---- laying out
+
+    private boolean hasStateBehind(Rollout.Sample sample) {
+        return config.rewardPlacement() == PpoConfig.RewardPlacement.TRL
+                && sample.finished()
+                && sample.ids().length < config.responseLength();
+    }
+
+    private static Completions batch(List<Rollout.Sample> samples, int[] piece) {
+        return Completions.of(Arrays.stream(piece)
+                .mapToObj(i -> new Completions.Group(
+                        samples.get(i).prompt(), List.of(samples.get(i).ids())))
+                .toList());
+    }
+
+    /// Positions of the states of a batch, [s].
+    private Tensor states(Completions batch, List<Rollout.Sample> samples, int[] piece) {
+        if (Arrays.stream(piece).noneMatch(i -> hasStateBehind(samples.get(i)))) {
+            return batch.rows();
+        }
+        List<Long> states = new ArrayList<>();
+        long[] rows = batch.rows().toLongs();
+        long[] last = batch.last().toLongs();
+        int at = 0;
+        for (int c = 0; c < piece.length; c++) {
+            for (int i = 0; i < batch.lengths()[c]; i++) {
+                states.add(rows[at++]);
+            }
+            if (hasStateBehind(samples.get(piece[c]))) {
+                states.add(last[c]);
+            }
+        }
+        return Tensor.of(states.stream().mapToLong(i -> i).toArray());
+    }
+
+    private static int[] allOf(List<?> samples) {
+        int[] all = new int[samples.size()];
+        Arrays.setAll(all, i -> i);
+        return all;
+    }
+
+    /// Episodes in order, as many together as have no more tokens than go through the model at once.
+    private List<int[]> pieces(List<Rollout.Sample> samples, int[] of) {
+        return Pieces.of(
+                policy.config(),
+                of,
+                i -> samples.get(i).prompt().length + samples.get(i).ids().length);
+    }
+
+    /// The values of some episodes, of all episodes' end to end.
+    private static float[] slices(float[] all, int[] lengths, int[] piece) {
+        int[] begins = new int[lengths.length];
+        for (int i = 1; i < lengths.length; i++) {
+            begins[i] = begins[i - 1] + lengths[i - 1];
+        }
+        float[] some = new float[sum(lengths, piece)];
+        int at = 0;
+        for (int i : piece) {
+            System.arraycopy(all, begins[i], some, at, lengths[i]);
+            at += lengths[i];
+        }
+        return some;
+    }
+
+    private static double[] ofTokens(double[] ofStates, int[] tokens, int[] states) {
+        double[] values = new double[Arrays.stream(tokens).sum()];
+        int state = 0;
+        int token = 0;
+        for (int e = 0; e < tokens.length; e++) {
+            System.arraycopy(ofStates, state, values, token, tokens[e]);
+            state += states[e];
+            token += tokens[e];
+        }
+        return values;
+    }
+
+    private static int sum(int[] lengths, int[] of) {
+        return Arrays.stream(of).map(i -> lengths[i]).sum();
+    }
+
+    private static double[] doubles(float[] values) {
+        double[] wide = new double[values.length];
+        for (int i = 0; i < wide.length; i++) {
+            wide[i] = values[i];
+        }
+        return wide;
+    }
+
+    private static float[] floats(double[] values) {
+        float[] narrow = new float[values.length];
+        for (int i = 0; i < narrow.length; i++) {
+            narrow[i] = (float) values[i];
+        }
+        return narrow;
+    }
+
+    /// What the course of the run asks for.
+    private final class Steps implements Course.Trainer {
+
+        @Override
+        public @Nullable Double step(long step, double learningRate) {
+            return PpoTrainer.this.step(step, learningRate);
+        }
+
+        @Override
+        public Map<String, Double> metrics() {
+            Map<String, Double> metrics = means.take();
+            metrics.put("episode", (double) episodes);
+            return metrics;
+        }
+
+        @Override
+        public Map<String, Double> shown() {
+            Double score = seen.values().get("objective/scores");
+            return score == null ? Map.of() : Map.of("score", score);
+        }
+
+        @Override
+        public void refresh() {
+            policy.refresh();
+            value.refresh();
+        }
+
+        @Override
+        public @Nullable Map<String, Double> evaluate(long step) {
+            return evaluation.at(step);
+        }
+
+        @Override
+        public void watch(long step) {
+            // What it samples while it learns is shown as it is learned from.
+        }
+
+        @Override
+        public ObjectNode state() {
+            ObjectNode state = Json.MAPPER.createObjectNode();
+            state.put("kl_coef", controller.coefficient());
+            state.put("episodes", episodes);
+            state.set("means", means.state());
+            state.set("health", health.state());
+            return state;
+        }
+
+        @Override
+        public void restore(JsonNode state) {
+            controller = controller.with(state.path("kl_coef").asDouble());
+            episodes = state.path("episodes").asLong();
+            means.restore(state.path("means"));
+            health.restore(state.path("health"));
+        }
+    }
+}
