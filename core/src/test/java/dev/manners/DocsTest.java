@@ -32,17 +32,18 @@ class DocsTest {
     private static final Pattern FAULT_TEST = Pattern.compile("void ((?:(?:mf|tk|ds|cf|tr|rl|an)\\d{2}(?:_|\\())+)");
 
     /// A metric or an event, as a trainer's source names it.
-    private static final Pattern TOLD = Pattern.compile("(?:metrics\\.put|tracker\\.event)\\(\\s*\"([^\"]+)\"");
+    private static final Pattern TOLD =
+            Pattern.compile("(?:metrics\\.put|tracker\\.event|\\.mean|\\.min|\\.max)\\(\\s*\"([^\"]+)\"");
 
     private static final Pattern FAULT = Pattern.compile("[a-z]{2}\\d{2}");
 
-    /// Every trainer with the page that explains its metrics and events.
+    /// Every trainer, and where it tells metrics of its loss that, with the page that explains its metrics and events.
     @ParameterizedTest
-    @CsvSource({"SftTrainer, sft.md"})
-    void everyMetricAndEventOfATrainerIsExplained(String trainer, String page) throws IOException {
+    @CsvSource({"train/SftTrainer, sft.md", "train/RewardTrainer loss/RewardLoss, reward.md"})
+    void everyMetricAndEventOfATrainerIsExplained(String sources, String page) throws IOException {
         Set<String> told = new TreeSet<>();
-        for (String name : List.of(trainer, "Course")) {
-            String source = Files.readString(HOME.resolve("core/src/main/java/dev/manners/train/" + name + ".java"));
+        for (String name : (sources + " train/Course").split(" ", -1)) {
+            String source = Files.readString(HOME.resolve("core/src/main/java/dev/manners/" + name + ".java"));
             Matcher matcher = TOLD.matcher(source);
             while (matcher.find()) {
                 told.add(matcher.group(1));

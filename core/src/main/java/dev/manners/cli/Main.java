@@ -25,6 +25,7 @@ public final class Main {
     private static final List<Command> COMMANDS = List.of(
             new RunCommand(),
             new SftCommand(),
+            new RewardCommand(),
             new GenerateCommand(),
             new ChatCommand(),
             new ScoreCommand(),

@@ -214,7 +214,7 @@ final class Reference {
             | 0 | Done. |
             | 1 | Training met a number that is not finite; memory ran out; `doctor` found something missing; the launcher found no Java or could not build; or a bug of ours. |
             | 2 | Something given cannot be used: an option, a file, a dataset row, a model directory. Nothing was trained. Also `manners` without a command. |
-            | 128 + n | Ended by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. `sft` and `run` finish the update and save first; the second signal ends them at once. |
+            | 128 + n | Ended by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. `sft`, `reward` and `run` finish the update and save first; the second signal ends them at once. |
 
             ## Environment variables
 
@@ -253,6 +253,19 @@ final class Reference {
             Conversations need a chat template: `chat_template.jinja` in the model directory, or `chat_template` in its
             `tokenizer_config.json`. Roles are `system`, `developer`, `user`, `assistant` and `tool`.
 
+            ## Rows of comparisons, labels and prompts
+
+            | Kind | Columns |
+            |---|---|
+            | Pair | `chosen` and `rejected`; `prompt`, or both begin with it; `margin`, a number, or no such column |
+            | Pair, LLaMA-Factory | `conversations`, and `chosen` and `rejected`, one message each |
+            | Ranking | `prompt`, `completions` (two or more) and `ranks`: whole numbers from 1, the best; the same number is a tie |
+            | Label | `prompt`, `completion` and `label`, true or false; or `messages` and `label` |
+            | Prompt | `prompt`; all other columns go to the rewards |
+
+            Prompts and completions are strings, or lists of messages. Beside a prompt of messages a completion may also be a
+            string: what the assistant said.
+
             ## The folder of a run
 
             What `sft` leaves in `--output-dir`:
@@ -272,6 +285,9 @@ final class Reference {
             | `manifest.json` | Written last: the run is finished. Options, SHA-256 of what was read and written, results; apart from them the command, clock, versions, machine. |
             | `.tokenised/` | The rows as tokens. A cache; it may be removed. |
             | `.lock` | Locked while a process works in the folder. Leave it alone. |
+
+            `reward` leaves the same but samples, and `results.json`: accuracy and calibration on held-out rows. An ensemble has
+            `member-0/`, `member-1/`, ... in the place of `model/`, and with `--warm` the mean of their weights in `warm/`.
 
             `run` writes these files too, but for `model/` and `rejects.jsonl`. Lines carry their stage: `pretrain`, `sft`, and
             `pretrain_held_out` and `sft_held_out` for the rates on held-out prompts. It adds:

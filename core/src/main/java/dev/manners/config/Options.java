@@ -247,7 +247,7 @@ public final class Options {
         if (type == long.class) {
             return 0L;
         }
-        if (type == double.class || type == Double.class) {
+        if (type == double.class) {
             return 0.0;
         }
         return type == boolean.class ? false : null;

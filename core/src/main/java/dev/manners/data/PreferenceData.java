@@ -226,6 +226,7 @@ public record PreferenceData<R extends PreferenceRow>(
             if (prompt instanceof ArrayNode messages && completion instanceof ArrayNode answer) {
                 ArrayNode all =
                         JsonNodeFactory.instance.arrayNode().addAll(messages).addAll(answer);
+                Conversations.check(row, "prompt and completion", all);
                 int[] whole = chat(row, all, false);
                 if (!RowEncoder.startsWith(whole, given)) {
                     throw new BadRow(

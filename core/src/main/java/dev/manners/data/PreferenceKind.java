@@ -23,10 +23,13 @@ public sealed interface PreferenceKind {
 
     /// `chosen` and `rejected`, maybe `margin`.
     ///
-    /// @param prompt the column that holds the prompt: `prompt`, or `conversations` with LLaMA-Factory; null:
-    /// chosen
-    /// and rejected both begin with it, as in Anthropic's HH
-    record Pair(@Nullable String prompt, boolean margin, boolean conversational) implements PreferenceKind {}
+    /// @param margin whether there is that column
+    /// @param prompt the column that holds the prompt: `prompt`, or `conversations` with LLaMA-Factory; null
+    /// where both begin with it, as in Anthropic's HH
+    record Pair(
+            boolean conversational,
+            boolean margin,
+            @Nullable String prompt) implements PreferenceKind {}
 
     /// `prompt`, `completions` and `ranks`: 1 is best, equal ranks are a tie. What the feedback store exports.
     record Ranked(boolean conversational) implements PreferenceKind {}
@@ -69,7 +72,7 @@ public sealed interface PreferenceKind {
             } else if (prompt && chat && fields.get("prompt").isString()) {
                 column = null; // Some datasets repeat the prompt as text beside whole conversations.
             }
-            return new Pair(column, fields.has("margin"), chat);
+            return new Pair(chat, fields.has("margin"), column);
         }
         if (prompt && fields.has("completions") && fields.has("ranks")) {
             return new Ranked(fields.get("prompt").isArray());
@@ -93,7 +96,7 @@ public sealed interface PreferenceKind {
     /// The same rows for their prompts, where these have a column of their own.
     default PreferenceKind promptsAlone() {
         return switch (this) {
-            case Pair(String prompt, boolean margin, boolean chat) -> "prompt".equals(prompt) ? new Prompt(chat) : this;
+            case Pair(boolean chat, boolean margin, String prompt) -> "prompt".equals(prompt) ? new Prompt(chat) : this;
             case Labelled(boolean messages, boolean chat) -> messages ? this : new Prompt(chat);
             case Ranked(boolean chat) -> new Prompt(chat);
             case Prompt p -> p;
@@ -103,7 +106,7 @@ public sealed interface PreferenceKind {
     /// One line for the user.
     default String describe() {
         String what = switch (this) {
-            case Pair(String prompt, boolean margin, boolean chat) ->
+            case Pair(boolean chat, boolean margin, String prompt) ->
                 "chosen and rejected"
                         + (prompt == null ? ", the prompt is what they begin with" : ", prompt in " + prompt)
                         + (margin ? ", margin" : "");
@@ -202,7 +205,7 @@ public sealed interface PreferenceKind {
         // The best first, so that of two it is the chosen one.
         int[] order = IntStream.range(0, given.size())
                 .boxed()
-                .sorted(Comparator.comparingInt(i -> ranks.get(i).intValue()))
+                .sorted(Comparator.comparingInt((Integer i) -> ranks.get(i).intValue()))
                 .mapToInt(i -> i)
                 .toArray();
         return new PreferenceText(

@@ -31,6 +31,12 @@ public final class ModelCard {
         }
     }
 
+    /// What the model is for, as Hugging Face calls it; `text-generation` where nothing is said.
+    public ModelCard pipeline(String tag) {
+        front.put("pipeline_tag", tag);
+        return this;
+    }
+
     /// A folder may be called `a: b` or `#1`, which YAML would read as something else.
     private static String plain(String text) {
         return Yaml.write(Map.of("k", text)).substring("k: ".length()).stripTrailing();

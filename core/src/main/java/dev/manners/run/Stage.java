@@ -15,6 +15,7 @@ import dev.manners.train.Rows;
 import dev.manners.train.SftConfig;
 import dev.manners.train.SftTrainer;
 import dev.manners.train.Tracker;
+import dev.manners.train.TrainingConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -67,11 +68,13 @@ record Stage(
     }
 
     /// bf16 as asked for, or where the processor multiplies it in hardware.
-    static DType dtype(SftConfig config) {
-        boolean bf16 = config.training().bf16() == null
-                ? LibTorch.hasFastBf16()
-                : config.training().bf16();
+    static DType dtype(TrainingConfig training) {
+        boolean bf16 = training.bf16() == null ? LibTorch.hasFastBf16() : training.bf16();
         return bf16 ? DType.BF16 : DType.F32;
+    }
+
+    static DType dtype(SftConfig config) {
+        return dtype(config.training());
     }
 
     /// What must be the same for a run to be resumed.

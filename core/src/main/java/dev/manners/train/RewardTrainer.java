@@ -38,9 +38,6 @@ import tools.jackson.databind.node.ObjectNode;
 /// micro-batches. A completion is scored at its last token. Metrics are TRL's, explained in docs/algorithms/reward.md.
 public final class RewardTrainer {
 
-    private static final List<String> METRICS =
-            List.of("min_reward", "mean_reward", "max_reward", "accuracy", "margin");
-
     private final ScalarModel model;
     private final RewardConfig config;
     private final List<Ranking> data;
@@ -50,18 +47,11 @@ public final class RewardTrainer {
     private final Sampler sampler;
     private final Course course;
 
-    // Sums over micro-batches since the last line of metrics; part of a checkpoint, as is the number of tokens in all.
-    private final Map<String, Mean> means = new LinkedHashMap<>();
+    // Means over the micro-batches since the last line of metrics; part of a checkpoint, as is the number of tokens
+    // seen
+    // in all.
+    private Tally tally = new Tally();
     private long tokens;
-
-    /// A mean that is not done yet. Metrics of ties alone have no value and count nowhere.
-    private record Mean(double sum, double count) {
-        static final Mean NONE = new Mean(0, 0);
-
-        Mean plus(double value, double weight) {
-            return new Mean(sum + weight * value, count + weight);
-        }
-    }
 
     /// @param heldOut evaluated every `eval_steps`, before and after; may be empty
     /// @param checkpoints folder of the run's checkpoints, or null for none
@@ -135,15 +125,15 @@ public final class RewardTrainer {
         public Map<String, Double> metrics() {
             Map<String, Double> metrics = new LinkedHashMap<>();
             metrics.put("num_tokens", (double) tokens);
-            metrics.putAll(values(means));
-            means.clear();
+            metrics.putAll(tally.values());
+            tally = new Tally();
             return metrics;
         }
 
         @Override
         public Map<String, Double> shown() {
-            Mean accuracy = means.getOrDefault("accuracy", Mean.NONE);
-            return accuracy.count == 0 ? Map.of() : Map.of("accuracy", accuracy.sum / accuracy.count);
+            Double accuracy = tally.values().get("accuracy");
+            return accuracy == null ? Map.of() : Map.of("accuracy", accuracy);
         }
 
         @Override
@@ -157,23 +147,15 @@ public final class RewardTrainer {
         @Override
         public ObjectNode state() {
             ObjectNode state = Json.MAPPER.createObjectNode();
-            means.forEach((name, mean) -> state.putArray(name).add(mean.sum).add(mean.count));
             state.put("tokens", tokens);
+            state.set("tally", tally.state());
             return state;
         }
 
         @Override
         public void restore(JsonNode state) {
-            means.clear();
-            for (String name : METRICS) {
-                if (state.has(name)) {
-                    JsonNode mean = state.get(name);
-                    means.put(
-                            name,
-                            new Mean(mean.get(0).doubleValue(), mean.get(1).doubleValue()));
-                }
-            }
             tokens = state.path("tokens").asLong();
+            tally = Tally.of(state.path("tally"));
         }
 
         @Override
@@ -209,7 +191,7 @@ public final class RewardTrainer {
                 model.collectGradients();
             }
         }
-        record(means, seen, 1);
+        observe(tally, seen);
         return share;
     }
 
@@ -242,21 +224,9 @@ public final class RewardTrainer {
         return Tensor.of(margins, margins.length);
     }
 
-    /// A micro-batch's metrics, which TRL averages over micro-batches.
-    private static void record(Map<String, Mean> means, Tally seen, double weight) {
-        Map<String, Double> values = seen.values();
-        for (String name : METRICS) {
-            Double value = values.get(name);
-            if (value != null) {
-                means.put(name, means.getOrDefault(name, Mean.NONE).plus(value, weight));
-            }
-        }
-    }
-
-    private static Map<String, Double> values(Map<String, Mean> means) {
-        Map<String, Double> values = new LinkedHashMap<>();
-        means.forEach((name, mean) -> values.put(name, mean.sum / mean.count));
-        return values;
+    /// TRL averages what it sees of micro-batches over them. What only ties have no value for counts nowhere.
+    private static void observe(Tally into, Tally microBatch) {
+        microBatch.values().forEach((name, value) -> into.mean(name, value, 1));
     }
 
     /// Evaluates the held-out rows: what TRL gives under these names, means over batches of
@@ -266,7 +236,7 @@ public final class RewardTrainer {
     private @Nullable Map<String, Double> evaluate() {
         int size = config.training().perDeviceEvalBatchSize();
         double loss = 0;
-        Map<String, Mean> means = new LinkedHashMap<>();
+        Tally all = new Tally();
         for (int from = 0; from < heldOut.size(); from += size) {
             if (stop.getAsBoolean()) {
                 return null;
@@ -284,11 +254,11 @@ public final class RewardTrainer {
                     seen.add(part.metrics());
                 }
             }
-            record(means, seen, 1);
+            observe(all, seen);
         }
         Map<String, Double> metrics = new LinkedHashMap<>();
         metrics.put("eval_loss", loss);
-        values(means).forEach((name, value) -> metrics.put("eval_" + name, value));
+        all.values().forEach((name, value) -> metrics.put("eval_" + name, value));
         return metrics;
     }
 

@@ -1,0 +1,138 @@
+package dev.manners.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.manners.files.Json;
+import dev.manners.files.Manifest;
+import dev.manners.files.Sha256;
+import dev.manners.model.ScalarModel;
+import dev.manners.tensor.DType;
+import dev.manners.testing.TinyModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Reward modelling from the command line.
+class RewardCommandTest {
+
+    @TempDir
+    Path folder;
+
+    private Path base = Path.of("");
+    private Path rows = Path.of("");
+
+    @BeforeEach
+    void make() throws IOException {
+        base = TinyModel.write(folder.resolve("base"));
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 60; i++) {
+            lines.append(Json.MAPPER.writeValueAsString(Map.of(
+                            "prompt",
+                            "What is " + i % 13 + "?",
+                            "chosen",
+                            " It is " + i % 11 + ".",
+                            "rejected",
+                            " Who knows, what a question, ask me another.")))
+                    .append('\n');
+        }
+        rows = folder.resolve("pairs.jsonl");
+        Files.writeString(rows, lines);
+    }
+
+    private List<String> words(Path output, String... more) {
+        List<String> words = new ArrayList<>(List.of(
+                "reward",
+                "--model",
+                base.toString(),
+                "--dataset",
+                rows + "[:48]",
+                "--eval-dataset",
+                rows + "[48:]",
+                "--output-dir",
+                output.toString(),
+                "--max-steps",
+                "10",
+                "--learning-rate",
+                "1e-2",
+                "--logging-steps",
+                "1",
+                "--bf16",
+                "false",
+                "--threads",
+                "1"));
+        words.addAll(List.of(more));
+        return words;
+    }
+
+    @Test
+    void aRunLeavesARewardModelAndWhatItIsWorth() throws IOException {
+        Path run = folder.resolve("run");
+        Manners.Result result = Manners.run(words(run, "--allow-few"));
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(result.out()).contains("Warning: 48 comparisons are few");
+        assertThat(result.out()).contains("held-out accuracy          100.0 %").contains("better one shorter");
+        Manifest.verify(run.resolve("model"));
+        ObjectNode config = Json.readObject(run.resolve("model/config.json"));
+        assertThat(config.path("architectures").path(0).asString()).isEqualTo("LlamaForSequenceClassification");
+        assertThat(config.path("pad_token_id").asInt()).isEqualTo(3);
+        try (ScalarModel again = ScalarModel.load(run.resolve("model"), DType.F32, 0, false)) {
+            assertThat(again.config().hiddenSize()).isEqualTo(16);
+        }
+        List<ObjectNode> metrics = Manners.json(run.resolve("metrics.jsonl"));
+        assertThat(metrics.stream().filter(m -> m.has("eval_accuracy"))).hasSize(2);
+        assertThat(metrics.getLast().path("stage").asString()).isEqualTo("reward");
+        ObjectNode results = Json.readObject(run.resolve("results.json"));
+        assertThat(results.path("model")
+                        .path("held_out")
+                        .path("accuracy")
+                        .path("n")
+                        .asInt())
+                .isEqualTo(12);
+        assertThat(run.resolve("manifest.json")).exists();
+    }
+
+    @Test
+    void fewerThanFiveHundredComparisonsAreRefused() {
+        Manners.Result result = Manners.run(words(folder.resolve("run")));
+        assertThat(result.code()).isEqualTo(2);
+        assertThat(result.err()).contains("48 comparisons").contains("--allow-few");
+        assertThat(folder.resolve("run/model")).doesNotExist();
+    }
+
+    @Test
+    void anEnsembleHasMembersOfItsSeedsAndTheirMeanOfWeights() throws IOException {
+        Path run = folder.resolve("run");
+        Manners.Result result = Manners.run(words(run, "--allow-few", "--ensemble-size", "2", "--warm"));
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(List.of(
+                        Sha256.of(run.resolve("member-0/model.safetensors")),
+                        Sha256.of(run.resolve("member-1/model.safetensors")),
+                        Sha256.of(run.resolve("warm/model.safetensors"))))
+                .doesNotHaveDuplicates();
+        assertThat(result.out()).contains("warm, the mean of weights", "ensemble, the mean of scores");
+        assertThat(Manners.json(run.resolve("metrics.jsonl")).stream()
+                        .map(m -> m.path("stage").asString())
+                        .distinct())
+                .containsExactly("reward-0", "reward-1");
+        Manners.Result alone = Manners.run(words(folder.resolve("alone"), "--allow-few", "--warm"));
+        assertThat(alone.code()).isEqualTo(2);
+        assertThat(alone.err()).contains("ensemble_size is 1");
+    }
+
+    @Test
+    void adaptersAreStoredWithTheirHead() {
+        Path run = folder.resolve("run");
+        Manners.Result result = Manners.run(words(run, "--allow-few", "--use-peft", "--lora-r", "4"));
+        assertThat(result.code()).as(result.err()).isZero();
+        ObjectNode config = Json.readObject(run.resolve("model/adapter_config.json"));
+        assertThat(config.path("task_type").asString()).isEqualTo("SEQ_CLS");
+        assertThat(config.path("modules_to_save").path(0).asString()).isEqualTo("score");
+    }
+}
