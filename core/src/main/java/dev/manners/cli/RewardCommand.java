@@ -41,6 +41,12 @@ final class RewardCommand implements Command {
             @Key(value = "Train on fewer than 500 comparisons all the same", byDefault = "false")
             boolean allowFew,
 
+            @Key(
+                    value = "Train on comparisons that look as if nobody had read them (annotator, shown_order, ms,"
+                            + " gold_passed) all the same",
+                    byDefault = "false")
+            boolean allowPoor,
+
             @Key(value = "Leave out rows that cannot be used, instead of stopping", byDefault = "false")
             boolean skipBad,
 
@@ -99,6 +105,7 @@ final class RewardCommand implements Command {
                 options.ensembleSize(),
                 options.warm(),
                 options.allowFew(),
+                options.allowPoor(),
                 options.skipBad(),
                 options.usePeft() ? (Lora) bound.get(2) : null,
                 options.allowNonfinite(),

@@ -6,6 +6,7 @@ import dev.manners.model.Dropout;
 import dev.manners.model.ScalarModel;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
+import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -35,6 +36,11 @@ public final class RewardModel implements Reward {
         this.name = name;
         this.model = model;
         this.closing = closing.clone();
+    }
+
+    /// One that was trained on conversations, rendered by the chat template.
+    public static RewardModel ofChat(String name, ScalarModel model, ChatFormat format) {
+        return new RewardModel(name, model, format.afterTurnEnd());
     }
 
     @Override

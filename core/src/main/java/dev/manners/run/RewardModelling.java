@@ -43,6 +43,7 @@ import org.jspecify.annotations.Nullable;
 /// @param ensembleSize members, each from its own seed
 /// @param warm also average the members' weights; they then start from one head and differ in the order of rows alone
 /// @param allowFew train on fewer than [#FEWEST] comparisons
+/// @param allowPoor train on comparisons that the [QualityGate] holds back
 /// @param resolved all options, for the record
 public record RewardModelling(
         Path model,
@@ -52,6 +53,7 @@ public record RewardModelling(
         int ensembleSize,
         boolean warm,
         boolean allowFew,
+        boolean allowPoor,
         boolean skipBad,
         @Nullable Lora lora,
         boolean allowNonfinite,
@@ -83,6 +85,7 @@ public record RewardModelling(
             PreferenceData<Ranking> heldOut = evalFile == null ? null : read(evalFile, tokenizer, interrupts);
             out.println(Printable.escape(train.describe()));
             requireEnough(train.rows());
+            requireCare(trainFile);
             padId(tokenizer);
             return train(run, tokenizer, trainFile, train.rows(), evalFile, heldOut, interrupts, began);
         } catch (Interrupts.Stopped e) {
@@ -141,6 +144,17 @@ public record RewardModelling(
                     consistency.comparisons(),
                     FEW));
         }
+    }
+
+    private void requireCare(DatasetFile file) {
+        List<String> problems = QualityGate.of(file).problems();
+        if (!problems.isEmpty() && !allowPoor) {
+            throw new BadInput(
+                    BadInput.all(dataset + ": a reward model would learn the annotators' habits", problems)
+                                    .getMessage()
+                            + "\nLeave these annotators out, or pass --allow-poor to train all the same.");
+        }
+        problems.forEach(p -> out.println("Warning: " + p));
     }
 
     /// A token that no sequence ends with, by which transformers finds a sequence's last one.

@@ -95,14 +95,33 @@ public final class ChatFormat {
     /// The control token that the template writes behind the assistant's words: what a trained model ends its turn
     /// with. Empty if it writes none, or cannot render a plain exchange.
     public OptionalInt turnEnd() {
-        ArrayNode exchange = Json.MAPPER.createArrayNode();
-        exchange.addObject().put("role", "user").put("content", "Hello");
-        exchange.addObject().put("role", "assistant").put("content", "Hello.");
         try {
-            return firstControl(closing(exchange));
+            return firstControl(closing(plainExchange()));
         } catch (BadInput e) {
             return OptionalInt.empty(); // Said where such a conversation is really to be written.
         }
+    }
+
+    /// What the template writes behind the token that ends the assistant's turn, often a line break; empty if nothing,
+    /// or if no token ends it.
+    public int[] afterTurnEnd() {
+        OptionalInt end = turnEnd();
+        if (end.isEmpty()) {
+            return new int[0];
+        }
+        int[] closing = closing(plainExchange());
+        int at = 0;
+        while (closing[at] != end.getAsInt()) {
+            at++;
+        }
+        return Arrays.copyOfRange(closing, at + 1, closing.length);
+    }
+
+    private static ArrayNode plainExchange() {
+        ArrayNode exchange = Json.MAPPER.createArrayNode();
+        exchange.addObject().put("role", "user").put("content", "Hello");
+        exchange.addObject().put("role", "assistant").put("content", "Hello.");
+        return exchange;
     }
 
     /// What stands behind the content of the last message.

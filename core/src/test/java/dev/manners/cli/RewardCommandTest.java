@@ -107,6 +107,30 @@ class RewardCommandTest {
     }
 
     @Test
+    void ds13_comparisonsThatNobodyReadAreRefusedAndTheOverrideIsRecorded() throws IOException {
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 60; i++) {
+            lines.append("""
+                    {"prompt":"What is %d?","completions":[" It is.","Who knows."],"ranks":[1,2],"annotator":"ann",\
+                    "shown_order":[0,1],"ms":2500}
+                    """.formatted(i));
+        }
+        Files.writeString(rows, lines);
+        Path run = folder.resolve("run");
+        Manners.Result refused = Manners.run(words(run, "--allow-few"));
+        assertThat(refused.code()).isEqualTo(2);
+        assertThat(refused.err()).contains("annotator ann prefers", "annotator ann takes 2.5 s", "--allow-poor");
+        Manners.Result result = Manners.run(words(run, "--allow-few", "--allow-poor"));
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(Json.readObject(run.resolve("manifest.json"))
+                        .path("run")
+                        .path("config")
+                        .path("allow_poor")
+                        .booleanValue())
+                .isTrue();
+    }
+
+    @Test
     void anEnsembleHasMembersOfItsSeedsAndTheirMeanOfWeights() throws IOException {
         Path run = folder.resolve("run");
         Manners.Result result = Manners.run(words(run, "--allow-few", "--ensemble-size", "2", "--warm"));

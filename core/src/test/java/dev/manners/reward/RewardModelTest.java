@@ -15,10 +15,14 @@ import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import dev.manners.testing.Tiny;
+import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.StringNode;
 
 class RewardModelTest {
@@ -60,6 +64,31 @@ class RewardModelTest {
             assertThat(scores.get(3).reason()).isEqualTo("no token to score");
             assertThat(scores.get(4).value()).isNull();
             assertThat(scores.get(4).reason()).isEqualTo("18 tokens, the reward model reads 16");
+        }
+    }
+
+    /// As the row was in training: prompt, completion, and the template's line break behind the end of the turn.
+    @Test
+    void aChatModelIsAskedWhereItWasTrainedToAnswer() {
+        ArrayNode prompt = Json.MAPPER.createArrayNode();
+        prompt.addObject().put("role", "user").put("content", "the river");
+        ArrayNode whole = prompt.deepCopy();
+        whole.addObject().put("role", "assistant").put("content", "quietly");
+        try (Tokenizer tokenizer = Tiny.tokenizer(Tiny.CHATML);
+                Decoder decoder = Tiny.llama(tokenizer.vocabSize(), 64, 1);
+                ScalarModel model = ScalarModel.of(decoder, 1)) {
+            ChatFormat format = ChatFormat.of(tokenizer);
+            int[] trained = format.encode(whole, null, false).ids();
+            int[] asked = format.encode(prompt, null, true).ids();
+            int end = format.turnEnd().orElseThrow();
+            int[] completion = IntStream.concat(
+                            Arrays.stream(tokenizer.encode("quietly")), IntStream.of(end))
+                    .toArray();
+            Score score = RewardModel.ofChat("liked", model, format)
+                    .score(List.of(candidate(asked, true, completion)))
+                    .getFirst();
+            assertThat(trained).hasSize(asked.length + completion.length + 1);
+            assertThat(score.value()).isCloseTo(last(model, trained), within(1e-5));
         }
     }
 
