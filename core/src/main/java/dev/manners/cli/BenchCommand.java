@@ -5,13 +5,21 @@ import dev.manners.config.Key;
 import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.ModelEncoder;
+import dev.manners.data.Prompts;
+import dev.manners.data.Sampler;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
+import dev.manners.reward.Candidate;
+import dev.manners.reward.Reward;
+import dev.manners.reward.Score;
 import dev.manners.rollout.Engine;
 import dev.manners.rollout.Sampling;
 import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.train.GrpoConfig;
+import dev.manners.train.GrpoTrainer;
+import dev.manners.train.Rollouts;
 import dev.manners.train.Rows;
 import dev.manners.train.SftConfig;
 import dev.manners.train.SftTrainer;
@@ -32,12 +40,12 @@ import tools.jackson.databind.node.ObjectNode;
 final class BenchCommand implements Command {
 
     record BenchOptions(
-            @Key(value = "What to time: sft or generate", required = true)
+            @Key(value = "What to time: sft, grpo or generate", required = true)
             Job job,
 
             @Key(value = "Model directory", required = true) Path model,
 
-            @Key("Rows, for sft: prompt and completion") @Nullable
+            @Key("Rows; for sft: prompt and completion, for grpo: prompt") @Nullable
             String data,
 
             @Key(value = "f32 or bf16", byDefault = "f32") ModelOptions.Dtype dtype,
@@ -56,6 +64,9 @@ final class BenchCommand implements Command {
 
             @Key(value = "Tokens of a completion", byDefault = "128", min = 1)
             int completion,
+
+            @Key(value = "Completions of a prompt, for grpo", byDefault = "8", min = 2)
+            int generations,
 
             @Key(value = "Prompts, for generate; 0: as many as a batch has", byDefault = "0", min = 0)
             int prompts,
@@ -78,6 +89,7 @@ final class BenchCommand implements Command {
 
     enum Job {
         SFT,
+        GRPO,
         GENERATE
     }
 
@@ -94,7 +106,7 @@ final class BenchCommand implements Command {
     @Override
     public String details() {
         return """
-                The median over all steps but the first two (sft), or over four of five runs (generate).
+                The median over all steps but the first two (sft, grpo), or over four of five runs (generate).
                 Example:
                   manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256
                   manners bench generate DIR --dtype bf16 --batch 16 --prompts 64 --lengths varied""";
@@ -115,6 +127,7 @@ final class BenchCommand implements Command {
         BenchOptions options = (BenchOptions) call.bind().getFirst();
         ObjectNode line = switch (options.job()) {
             case SFT -> sft(options);
+            case GRPO -> grpo(options);
             case GENERATE -> generate(options);
         };
         call.out().println(line);
@@ -148,25 +161,94 @@ final class BenchCommand implements Command {
                         "save_steps",
                         0));
         List<Long> ends = new ArrayList<>();
-        Tracker clock = new Tracker() {
-            @Override
-            public void progress(long step, long total, Map<String, Double> shown) {
-                ends.add(System.nanoTime());
-            }
-        };
         try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
                 DatasetFile file = DatasetFile.open(o.data());
                 ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
                 Tokenised rows = Tokenised.of(
                         file, new ModelEncoder(model.tokenizer()), config.tokenisation(false), cache.path(), n -> {})) {
-            new SftTrainer(model.decoder(), config, Rows.of(rows), null, clock, null, Map.of(), () -> false, step -> {})
+            new SftTrainer(model.decoder(), config, Rows.of(rows), null, clock(ends), null, Map.of(), () -> false, step -> {})
                     .train();
         }
+        return report(o, median(seconds(ends)), "tokens", (double) o.batch() * o.length());
+    }
+
+    /// As the peer's: the reward is the number of different characters, the KL from a reference is in the loss.
+    private static ObjectNode grpo(BenchOptions o) {
+        if (o.data() == null) {
+            throw new BadInput("bench grpo needs prompts: manners bench grpo MODEL DATA");
+        }
+        DType dtype = o.dtype().resolve();
+        GrpoConfig config = Options.with(
+                GrpoConfig.class,
+                Map.ofEntries(
+                        Map.entry("learning_rate", 1e-5),
+                        Map.entry("per_device_train_batch_size", o.batch()),
+                        Map.entry("num_generations", o.generations()),
+                        Map.entry("max_completion_length", o.completion()),
+                        Map.entry("beta", 0.04),
+                        Map.entry("max_steps", o.steps()),
+                        Map.entry("bf16", dtype == DType.BF16),
+                        Map.entry("logging_steps", 1),
+                        Map.entry("log_completions", false),
+                        Map.entry("save_steps", 0)));
+        List<Long> ends = new ArrayList<>();
+        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
+                LoadedModel reference = LoadedModel.open(o.model(), null, dtype, false);
+                DatasetFile file = DatasetFile.open(o.data())) {
+            int room = model.decoder().config().maxPositions() - 1;
+            Rollouts rollouts = new Rollouts(
+                    Prompts.of(file, "prompt", new ModelEncoder(model.tokenizer()), room, false, n -> {}),
+                    model.engine(o.batch())::rollout,
+                    Sampling.at(1, o.completion(), config.training().seed()),
+                    new DistinctCharacters(),
+                    Sampler.Order.RANDOM,
+                    () -> false);
+            new GrpoTrainer(
+                            model.decoder(),
+                            reference.decoder(),
+                            config,
+                            rollouts,
+                            step -> Map.of(),
+                            clock(ends),
+                            null,
+                            Map.of(),
+                            () -> false)
+                    .train();
+        }
+        return report(o, median(seconds(ends)), "completion tokens", (double) o.batch() * o.completion());
+    }
+
+    private record DistinctCharacters() implements Reward {
+
+        @Override
+        public String name() {
+            return "distinct_characters";
+        }
+
+        @Override
+        public List<Score> score(List<Candidate> candidates) {
+            return candidates.stream()
+                    .map(c -> Score.of(name(), c.completion().codePoints().distinct().count(), ""))
+                    .toList();
+        }
+    }
+
+    private static Tracker clock(List<Long> ends) {
+        return new Tracker() {
+            @Override
+            public void progress(long step, long total, Map<String, Double> shown) {
+                ends.add(System.nanoTime());
+            }
+        };
+    }
+
+    /// Of all steps but the first two.
+    private static List<Double> seconds(List<Long> ends) {
         List<Double> seconds = new ArrayList<>();
         for (int i = 2; i < ends.size(); i++) {
             seconds.add((ends.get(i) - ends.get(i - 1)) / 1e9);
         }
-        return report(o, median(seconds), "tokens", (double) o.batch() * o.length());
+        return seconds;
     }
 
     private static ObjectNode generate(BenchOptions o) {

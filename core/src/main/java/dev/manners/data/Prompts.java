@@ -10,7 +10,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// Rows that ask and do not answer: a `prompt`, a string or a list of messages, and any other columns, which are the
+/// Rows that ask and do not answer: a prompt, a string or a list of messages, and any other columns, which are the
 /// rewards' business (`answer`, `solution`, ...).
 ///
 /// Prompts are encoded once, when the file is opened; columns are read again each time a row is asked for.
@@ -19,6 +19,7 @@ public final class Prompts {
     private static final int WORDED = 20;
 
     private final DatasetFile file;
+    private final String column;
     private final int[][] ids;
     private final int[] rows;
     private final List<String> rejects;
@@ -44,8 +45,9 @@ public final class Prompts {
         }
     }
 
-    private Prompts(DatasetFile file, int[][] ids, int[] rows, List<String> rejects) {
+    private Prompts(DatasetFile file, String column, int[][] ids, int[] rows, List<String> rejects) {
         this.file = file;
+        this.column = column;
         this.ids = ids;
         this.rows = rows;
         this.rejects = rejects;
@@ -53,17 +55,19 @@ public final class Prompts {
 
     /// Encodes every row.
     ///
+    /// @param column of the prompt: `prompt`, and in GSM8K `question`
     /// @param longest tokens a prompt may have
     /// @param skipBad leave out rows that cannot be used, instead of refusing them all in one message
     /// @param progress hears how many rows are done
-    public static Prompts of(DatasetFile file, Encoder encoder, int longest, boolean skipBad, IntConsumer progress) {
+    public static Prompts of(
+            DatasetFile file, String column, Encoder encoder, int longest, boolean skipBad, IntConsumer progress) {
         List<int[]> ids = new ArrayList<>();
         List<Integer> rows = new ArrayList<>();
         List<String> rejects = new ArrayList<>();
         for (int i = 0; i < file.size(); i++) {
             try {
                 Row row = file.row(i);
-                ids.add(encode(row, encoder, longest));
+                ids.add(encode(row, column, encoder, longest));
                 rows.add(i);
             } catch (BadRow e) {
                 rejects.add(String.valueOf(e.getMessage()));
@@ -81,11 +85,12 @@ public final class Prompts {
             throw new BadInput(file.path() + ": has no row; give at least one with a prompt");
         }
         return new Prompts(
-                file, ids.toArray(int[][]::new), rows.stream().mapToInt(r -> r).toArray(), List.copyOf(rejects));
+                file,
+                column, ids.toArray(int[][]::new), rows.stream().mapToInt(r -> r).toArray(), List.copyOf(rejects));
     }
 
-    private static int[] encode(Row row, Encoder encoder, int longest) {
-        JsonNode prompt = row.fields().path("prompt");
+    private static int[] encode(Row row, String column, Encoder encoder, int longest) {
+        JsonNode prompt = row.fields().path(column);
         int[] ids;
         if (prompt.isString()) {
             ids = encoder.textWithSpecial(prompt.asString());
@@ -95,9 +100,9 @@ public final class Prompts {
             throw new BadRow(
                     row.source(),
                     prompt.isMissingNode()
-                            ? "no column prompt; the columns are "
+                            ? "no column " + column + "; the columns are "
                                     + String.join(", ", row.fields().propertyNames())
-                            : "prompt is neither a text nor a list of messages",
+                            : column + " is neither a text nor a list of messages",
                     "Give each row a prompt: a string, or a list of messages with role and content");
         }
         if (ids.length == 0) {
@@ -144,7 +149,7 @@ public final class Prompts {
     public Prompt get(int i) {
         Row row = file.row(rows[i]);
         ObjectNode columns = row.fields().deepCopy();
-        JsonNode prompt = columns.remove("prompt");
+        JsonNode prompt = columns.remove(column);
         return new Prompt(row.source(), prompt, ids[i].clone(), columns);
     }
 

@@ -130,9 +130,14 @@ public final class MetricsLog implements Tracker {
             long from = Long.parseLong(String.valueOf(details.get("step")));
             boolean evaluated = Boolean.TRUE.equals(details.get("evaluated"));
             boolean watched = Boolean.TRUE.equals(details.get("watched"));
-            keep("metrics.jsonl", node -> before(node, from, evaluated || !node.has("eval_loss")));
-            keep("samples.jsonl", node -> before(node, from, watched));
+            keep("metrics.jsonl", node -> before(node, from, evaluated || !evaluates(node)));
+            // A rollout that is logged at a step was sampled after it, and will be again.
+            keep("samples.jsonl", node -> before(node, from, watched && !node.has("advantage")));
         }
+    }
+
+    private static boolean evaluates(JsonNode line) {
+        return line.has("eval_loss") || line.has("eval_reward");
     }
 
     private static boolean before(JsonNode line, long step, boolean thatToo) {

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -139,6 +140,19 @@ public final class Rollouts {
             }
         }
         return new Rollout(groups.stream().flatMap(List::stream).toList(), group, done);
+    }
+
+    /// Metrics of one completion of every prompt, in the dataset's order.
+    ///
+    /// @param number of the rollout: the same gives the same samples, as far as the policy is the same
+    /// @return null if it was told to stop
+    public @Nullable Map<String, Double> measure(long number) {
+        int[] rows = new int[prompts.size()];
+        Arrays.setAll(rows, i -> i);
+        List<List<Rollout.Sample>> groups = draw(number, rows, 1, number * rows.length);
+        return groups == null
+                ? null
+                : new Rollout(groups.stream().flatMap(List::stream).toList(), 1, 1).metrics();
     }
 
     /// Rows of a rollout's prompts: those of one epoch after the other, without a gap.

@@ -1,0 +1,125 @@
+package dev.manners.run;
+
+import dev.manners.config.Checked;
+import dev.manners.config.Key;
+import dev.manners.reward.AnswerRule;
+import dev.manners.reward.ChainArithmetic;
+import dev.manners.reward.Countdown;
+import dev.manners.reward.ExactMatch;
+import dev.manners.reward.FormatReward;
+import dev.manners.reward.MultipleChoice;
+import dev.manners.reward.NumericAnswer;
+import dev.manners.reward.PrefixMatch;
+import dev.manners.reward.RegexMatch;
+import dev.manners.reward.RepetitionPenalty;
+import dev.manners.reward.Reward;
+import dev.manners.reward.SoftOverlongPunishment;
+import dev.manners.reward.Verifier;
+import dev.manners.reward.WeightedReward;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/// Which rewards a run learns from, by name, and how much each counts.
+public record RewardFuncs(
+        @Key(
+                value = "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
+                        + " prefix_match, format, repetition, soft_overlong",
+                required = true)
+        List<String> rewardFuncs,
+
+        @Key(value = "Weight of each; none: 1", byDefault = "[]")
+        List<String> rewardWeights,
+
+        @Key(value = "Where in a completion its answer stands", byDefault = "gsm8k")
+        AnswerRule answerRule,
+
+        @Key(value = "Column with the answer expected", byDefault = "answer")
+        String answerColumn,
+
+        @Key(
+                value = "Tokens before the longest completion over which soft_overlong grows",
+                byDefault = "64",
+                min = 0)
+        int softPunishCache)
+        implements Checked {
+
+    private enum Name {
+        NUMERIC_ANSWER,
+        EXACT_MATCH,
+        REGEX_MATCH,
+        MULTIPLE_CHOICE,
+        COUNTDOWN,
+        CHAIN_ARITHMETIC,
+        PREFIX_MATCH,
+        FORMAT,
+        REPETITION,
+        SOFT_OVERLONG
+    }
+
+    private static final int REPEATED = 4;
+
+    @Override
+    public List<String> problems() {
+        List<String> problems = new ArrayList<>();
+        String known = Arrays.stream(Name.values()).map(RewardFuncs::lower).collect(Collectors.joining(", "));
+        for (String name : rewardFuncs) {
+            if (Arrays.stream(Name.values()).noneMatch(n -> lower(n).equals(name))) {
+                problems.add("reward_funcs holds " + name + ", expected some of " + known);
+            }
+        }
+        if (rewardFuncs.isEmpty()) {
+            problems.add("reward_funcs is empty, expected some of " + known);
+        }
+        if (!rewardWeights.isEmpty() && rewardWeights.size() != rewardFuncs.size()) {
+            problems.add("reward_weights has " + rewardWeights.size() + " numbers and reward_funcs "
+                    + rewardFuncs.size() + " names: give one for each");
+        }
+        for (String weight : rewardWeights) {
+            try {
+                if (!Double.isFinite(Double.parseDouble(weight))) {
+                    problems.add("reward_weights holds " + weight + ", expected finite numbers");
+                }
+            } catch (NumberFormatException e) {
+                problems.add("reward_weights holds " + weight + ", expected numbers");
+            }
+        }
+        return problems;
+    }
+
+    private static String lower(Name name) {
+        return name.name().toLowerCase(Locale.ROOT);
+    }
+
+    /// Their weighted sum.
+    ///
+    /// @param maxCompletionLength where completions are cut off
+    public Reward reward(int maxCompletionLength) {
+        List<Reward> rewards = rewardFuncs.stream()
+                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength))
+                .toList();
+        List<Double> weights = rewardWeights.isEmpty()
+                ? rewards.stream().map(r -> 1.0).toList()
+                : rewardWeights.stream().map(Double::parseDouble).toList();
+        return new WeightedReward(rewards, weights);
+    }
+
+    private Reward of(Name name, int maxCompletionLength) {
+        String called = lower(name);
+        return switch (name) {
+            case NUMERIC_ANSWER -> new Verifier(called, answerRule, new NumericAnswer(answerColumn, 0));
+            case EXACT_MATCH -> new Verifier(called, answerRule, new ExactMatch(answerColumn, false));
+            case REGEX_MATCH -> new Verifier(called, answerRule, new RegexMatch(answerColumn));
+            case MULTIPLE_CHOICE -> new Verifier(called, answerRule, new MultipleChoice(answerColumn, "choices"));
+            case COUNTDOWN -> new Verifier(called, answerRule, new Countdown("target", "nums"));
+            case CHAIN_ARITHMETIC -> new ChainArithmetic(answerRule, answerColumn);
+            case PREFIX_MATCH -> new PrefixMatch(answerColumn);
+            case FORMAT -> new FormatReward(false);
+            case REPETITION -> new RepetitionPenalty(REPEATED, -1);
+            case SOFT_OVERLONG ->
+                new SoftOverlongPunishment(maxCompletionLength, Math.min(softPunishCache, maxCompletionLength));
+        };
+    }
+}

@@ -1,0 +1,244 @@
+package dev.manners.run;
+
+import dev.manners.BadInput;
+import dev.manners.data.DatasetFile;
+import dev.manners.data.DatasetSlice;
+import dev.manners.data.ModelEncoder;
+import dev.manners.data.Prompts;
+import dev.manners.data.Sampler;
+import dev.manners.files.Printable;
+import dev.manners.files.RegularFile;
+import dev.manners.model.Lora;
+import dev.manners.model.ModelDirectory;
+import dev.manners.rollout.Sampling;
+import dev.manners.tensor.DType;
+import dev.manners.tensor.LibTorch;
+import dev.manners.train.Evaluation;
+import dev.manners.train.GrpoTrainer;
+import dev.manners.train.Health;
+import dev.manners.train.Outcome;
+import dev.manners.train.PolicyGradient;
+import dev.manners.train.Rollouts;
+import dev.manners.train.Tracker;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/// A model directory, prompts and rewards in; a model directory out that earns more: GRPO and its relatives.
+///
+/// @param algorithm `grpo`, `rloo`, `reinforce` or `raft`: the stage's name
+/// @param promptField column of the prompt
+/// @param resolved all options, for the record
+public record RewardTraining(
+        String algorithm,
+        Path model,
+        String dataset,
+        @Nullable String evalDataset,
+        String promptField,
+        Path outputDir,
+        boolean skipBad,
+        @Nullable Lora lora,
+        boolean allowNonfinite,
+        RewardFuncs rewardFuncs,
+        PolicyGradient config,
+        Map<String, Object> resolved,
+        List<String> command,
+        PrintStream out) {
+
+    /// Completions that are sampled at a time, at most: memory for their keys and values is taken beforehand.
+    private static final int SLOTS = 128;
+
+    /// Prompts of an evaluation are numbered apart from those of training, and so have other random numbers.
+    private static final long EVALUATION = 1L << 30;
+
+    /// @return whether it came to its end; false if it was interrupted or ended by an alarm
+    public boolean run(Interrupts interrupts) {
+        Instant began = Instant.now();
+        refuseAtOnce();
+        DType dtype = dtype();
+        boolean ownReference = config.beta() != 0 && lora == null;
+        try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
+                LoadedModel policy = LoadedModel.open(model, null, dtype, allowNonfinite);
+                LoadedModel reference =
+                        ownReference ? LoadedModel.open(model, null, dtype, allowNonfinite) : null;
+                DatasetFile file = DatasetFile.open(dataset);
+                DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
+            run.warnings().forEach(w -> System.err.println("manners: " + w));
+            LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
+            if (lora != null) {
+                policy.decoder().attach(lora, config.training().seed());
+            }
+            Prompts prompts = prompts(file, policy, interrupts);
+            out.println(Printable.escape(file.path() + ": " + prompts.size() + " prompts, the longest of "
+                    + prompts.longest() + " tokens"
+                    + (prompts.rejects().isEmpty() ? "" : "; " + prompts.rejects().size() + " rows left out")));
+            Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
+            Map<String, String> inputs = LoadedModel.hashes(model);
+            Map<String, String> fingerprint = fingerprint(inputs, file, heldOut, dtype);
+            try (Progress progress = Progress.of(algorithm)) {
+                Tracker tracker = Tracker.all(List.of(
+                        new MetricsLog(run.path(), algorithm),
+                        new TensorBoardEvents(run.path().resolve("tensorboard"), algorithm + "/"),
+                        progress));
+                GrpoTrainer trainer = new GrpoTrainer(
+                        policy.decoder(),
+                        reference == null ? null : reference.decoder(),
+                        config,
+                        rollouts(policy, prompts, interrupts),
+                        evaluated == null
+                                ? step -> Map.of()
+                                : new HeldOutRewards(rollouts(policy, evaluated, interrupts), EVALUATION),
+                        tracker,
+                        run.path(),
+                        fingerprint,
+                        interrupts::requested);
+                Outcome outcome = trainer.train();
+                progress.close();
+                return finish(run, policy, inputs, file, heldOut, outcome, trainer.health(), began);
+            }
+        } catch (Interrupts.Stopped e) {
+            out.println("Interrupted while the prompts were read. The same command starts again.");
+            return false;
+        }
+    }
+
+    /// Mean rewards on prompts that are not trained on, one completion each.
+    private record HeldOutRewards(Rollouts rollouts, long number) implements Evaluation {
+
+        @Override
+        public @Nullable Map<String, Double> at(long step) {
+            Map<String, Double> measured = rollouts.measure(number);
+            if (measured == null) {
+                return null;
+            }
+            Map<String, Double> metrics = new LinkedHashMap<>();
+            measured.forEach((name, value) -> metrics.put("eval_" + name, value));
+            return metrics;
+        }
+    }
+
+    /// What can be seen to be wrong before anything is read or written, all in one message.
+    private void refuseAtOnce() {
+        List<String> problems = new ArrayList<>(ModelDirectory.problems(model, lora));
+        for (String source : evalDataset == null ? List.of(dataset) : List.of(dataset, evalDataset)) {
+            try {
+                RegularFile.require(DatasetSlice.parse(source).file());
+            } catch (BadInput e) {
+                problems.addAll(e.problems());
+            }
+        }
+        if (config.rollout().syncRefModel() && (lora != null || config.beta() == 0)) {
+            problems.add("sync_ref_model is true, but "
+                    + (lora != null
+                            ? "with use_peft the reference is the policy without its adapters, which does not move"
+                            : "beta is 0, so that there is no reference"));
+        }
+        if (!problems.isEmpty()) {
+            throw BadInput.all("inputs", problems);
+        }
+    }
+
+    private DType dtype() {
+        Boolean asked = config.training().bf16();
+        return (asked == null ? LibTorch.hasFastBf16() : asked) ? DType.BF16 : DType.F32;
+    }
+
+    private Prompts prompts(DatasetFile file, LoadedModel policy, Interrupts interrupts) {
+        int room = policy.decoder().config().maxPositions() - 1;
+        return Prompts.of(
+                file,
+                promptField,
+                new ModelEncoder(policy.tokenizer()),
+                room,
+                skipBad,
+                n -> interrupts.stopIfRequested());
+    }
+
+    private Rollouts rollouts(LoadedModel policy, Prompts prompts, Interrupts interrupts) {
+        int length = config.rollout().maxCompletionLength();
+        return new Rollouts(
+                prompts,
+                policy.engine(SLOTS)::rollout,
+                Sampling.at(
+                        config.rollout().temperature(), length, config.training().seed()),
+                rewardFuncs.reward(length),
+                config.rollout().shuffleDataset() ? Sampler.Order.RANDOM : Sampler.Order.SEQUENTIAL,
+                interrupts::requested);
+    }
+
+    /// What must be the same for a run to be resumed.
+    private Map<String, String> fingerprint(
+            Map<String, String> inputs, DatasetFile file, @Nullable DatasetFile heldOut, DType dtype) {
+        Map<String, String> fingerprint = new TreeMap<>();
+        inputs.forEach((name, hash) -> fingerprint.put("model/" + name, hash));
+        fingerprint.put("dataset", file.sha256() + " " + file.range());
+        fingerprint.put("eval_dataset", heldOut == null ? "none" : heldOut.sha256() + " " + heldOut.range());
+        fingerprint.put("dtype", String.valueOf(dtype));
+        fingerprint.put("threads", String.valueOf(LibTorch.threads()));
+        fingerprint.put("libtorch", LibTorch.version());
+        fingerprint.put("manners", RunDirectory.version());
+        resolved.forEach((key, value) -> {
+            if (!key.equals("output_dir")) {
+                fingerprint.put("option/" + key, String.valueOf(value));
+            }
+        });
+        return fingerprint;
+    }
+
+    private boolean finish(
+            RunDirectory run,
+            LoadedModel policy,
+            Map<String, String> inputs,
+            DatasetFile file,
+            @Nullable DatasetFile heldOut,
+            Outcome outcome,
+            Health health,
+            Instant began) {
+        if (outcome.interrupted() && !health.stopped()) {
+            out.println(FineTuning.interrupted(outcome));
+            return false;
+        }
+        Health.Verdict verdict = health.verdict();
+        out.println("Verdict: " + verdict);
+        if (health.stopped()) {
+            out.println("Ended by an alarm after update " + outcome.steps()
+                    + "; saved. See events.jsonl, and start anew with other options.");
+            return false;
+        }
+        String base = model.toAbsolutePath().normalize().getFileName().toString();
+        Map<String, Object> results = new LinkedHashMap<>();
+        results.put("steps", outcome.steps());
+        results.put("verdict", verdict.toString());
+        ModelCard card = new ModelCard(
+                        run.path().getFileName().toString(), base, lora == null ? "finetune" : "adapter", null)
+                .paragraph("Trained from " + base + " against rewards ("
+                        + String.join(", ", rewardFuncs.rewardFuncs()) + ") by " + algorithm + " with Manners "
+                        + RunDirectory.version() + ": " + outcome.steps() + " updates on "
+                        + dataset.replaceAll(".*/", "") + ".")
+                .table("result", "value", results)
+                .table("option", "value", resolved);
+        Path target = run.path().resolve("model");
+        Map<String, Object> extra = Map.of("kind", lora == null ? "model" : "adapter", "base_model", base);
+        if (lora == null) {
+            policy.save(target, DType.F32, card.toString(), extra);
+        } else {
+            policy.saveAdapter(target, model.toString(), card.toString(), extra);
+        }
+        Map<String, Object> sources = new LinkedHashMap<>();
+        sources.put("model", inputs);
+        sources.put("dataset", Map.of(file.path().getFileName().toString(), file.sha256()));
+        if (heldOut != null) {
+            sources.put("eval_dataset", Map.of(heldOut.path().getFileName().toString(), heldOut.sha256()));
+        }
+        run.finish(command, sources, List.of("model", "metrics.jsonl", "samples.jsonl", "config.yaml"), results, began);
+        out.printf(Locale.ROOT, "Done: %d updates. The model is in %s%n", outcome.steps(), target);
+        return true;
+    }
+}
