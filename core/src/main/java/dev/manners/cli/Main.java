@@ -34,6 +34,9 @@ public final class Main {
             new ChatCommand(),
             new ScoreCommand(),
             new TokensCommand(),
+            new SampleCommand(),
+            new RankCommand(),
+            new FeedbackCommand(),
             new ExportCommand(),
             new DoctorCommand(),
             new BenchCommand());

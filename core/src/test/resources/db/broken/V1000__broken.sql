@@ -1,0 +1,2 @@
+CREATE TABLE half (x TEXT);
+CREATE TABLE task (x TEXT);
