@@ -39,7 +39,11 @@ class DocsTest {
 
     /// Every trainer, and where it tells metrics of its loss that, with the page that explains its metrics and events.
     @ParameterizedTest
-    @CsvSource({"train/SftTrainer, sft.md", "train/RewardTrainer loss/RewardLoss, reward.md", "train/GrpoTrainer, grpo.md"})
+    @CsvSource({
+        "train/SftTrainer, sft.md",
+        "train/RewardTrainer loss/RewardLoss, reward.md",
+        "train/GrpoTrainer, grpo.md"
+    })
     void everyMetricAndEventOfATrainerIsExplained(String sources, String page) throws IOException {
         Set<String> told = new TreeSet<>();
         for (String name : (sources + " train/Course").split(" ", -1)) {

@@ -166,7 +166,16 @@ final class BenchCommand implements Command {
                 ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
                 Tokenised rows = Tokenised.of(
                         file, new ModelEncoder(model.tokenizer()), config.tokenisation(false), cache.path(), n -> {})) {
-            new SftTrainer(model.decoder(), config, Rows.of(rows), null, clock(ends), null, Map.of(), () -> false, step -> {})
+            new SftTrainer(
+                            model.decoder(),
+                            config,
+                            Rows.of(rows),
+                            null,
+                            clock(ends),
+                            null,
+                            Map.of(),
+                            () -> false,
+                            step -> {})
                     .train();
         }
         return report(o, median(seconds(ends)), "tokens", (double) o.batch() * o.length());
@@ -228,7 +237,10 @@ final class BenchCommand implements Command {
         @Override
         public List<Score> score(List<Candidate> candidates) {
             return candidates.stream()
-                    .map(c -> Score.of(name(), c.completion().codePoints().distinct().count(), ""))
+                    .map(c -> Score.of(
+                            name(),
+                            (double) c.completion().codePoints().distinct().count(),
+                            ""))
                     .toList();
         }
     }

@@ -57,7 +57,9 @@ record RewardTrainingCommand(String name, String summary, Class<? extends Record
 
     static Command grpo() {
         return new RewardTrainingCommand(
-                "grpo", "Trains a policy against rewards, each completion beside its group's (GRPO).", GrpoConfig.class);
+                "grpo",
+                "Trains a policy against rewards, each completion beside its group's (GRPO).",
+                GrpoConfig.class);
     }
 
     static Command rloo() {
@@ -74,7 +76,9 @@ record RewardTrainingCommand(String name, String summary, Class<? extends Record
 
     static Command raft() {
         return new RewardTrainingCommand(
-                "raft", "Trains a policy on the best of its own completions (rejection sampling, RAFT).", RaftConfig.class);
+                "raft",
+                "Trains a policy on the best of its own completions (rejection sampling, RAFT).",
+                RaftConfig.class);
     }
 
     @Override
@@ -83,8 +87,7 @@ record RewardTrainingCommand(String name, String summary, Class<? extends Record
                 Example:
                   manners %s --model DIR --dataset prompts.jsonl --reward-funcs numeric_answer --reward-funcs format \\
                     --reward-weights 1 --reward-weights 0.2 --max-completion-length 128 --output-dir runs/mine
-                Every other column of a row goes to the rewards. The same command resumes a run that was interrupted."""
-                .formatted(name);
+                Every other column of a row goes to the rewards. The same command resumes a run that was interrupted.""".formatted(name);
     }
 
     @Override

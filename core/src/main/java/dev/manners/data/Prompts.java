@@ -86,7 +86,10 @@ public final class Prompts {
         }
         return new Prompts(
                 file,
-                column, ids.toArray(int[][]::new), rows.stream().mapToInt(r -> r).toArray(), List.copyOf(rejects));
+                column,
+                ids.toArray(int[][]::new),
+                rows.stream().mapToInt(r -> r).toArray(),
+                List.copyOf(rejects));
     }
 
     private static int[] encode(Row row, String column, Encoder encoder, int longest) {

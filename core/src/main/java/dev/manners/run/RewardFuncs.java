@@ -25,8 +25,9 @@ import java.util.stream.Collectors;
 /// Which rewards a run learns from, by name, and how much each counts.
 public record RewardFuncs(
         @Key(
-                value = "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
-                        + " prefix_match, format, repetition, soft_overlong",
+                value =
+                        "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
+                                + " prefix_match, format, repetition, soft_overlong",
                 required = true)
         List<String> rewardFuncs,
 
@@ -39,10 +40,7 @@ public record RewardFuncs(
         @Key(value = "Column with the answer expected", byDefault = "answer")
         String answerColumn,
 
-        @Key(
-                value = "Tokens before the longest completion over which soft_overlong grows",
-                byDefault = "64",
-                min = 0)
+        @Key(value = "Tokens before the longest completion over which soft_overlong grows", byDefault = "64", min = 0)
         int softPunishCache)
         implements Checked {
 

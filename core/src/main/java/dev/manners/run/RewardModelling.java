@@ -149,10 +149,9 @@ public record RewardModelling(
     private void requireCare(DatasetFile file) {
         List<String> problems = QualityGate.of(file).problems();
         if (!problems.isEmpty() && !allowPoor) {
-            throw new BadInput(
-                    BadInput.all(dataset + ": a reward model would learn the annotators' habits", problems)
-                                    .getMessage()
-                            + "\nLeave these annotators out, or pass --allow-poor to train all the same.");
+            throw new BadInput(BadInput.all(dataset + ": a reward model would learn the annotators' habits", problems)
+                            .getMessage()
+                    + "\nLeave these annotators out, or pass --allow-poor to train all the same.");
         }
         problems.forEach(p -> out.println("Warning: " + p));
     }

@@ -66,8 +66,7 @@ public record RewardTraining(
         boolean ownReference = config.beta() != 0 && lora == null;
         try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
                 LoadedModel policy = LoadedModel.open(model, null, dtype, allowNonfinite);
-                LoadedModel reference =
-                        ownReference ? LoadedModel.open(model, null, dtype, allowNonfinite) : null;
+                LoadedModel reference = ownReference ? LoadedModel.open(model, null, dtype, allowNonfinite) : null;
                 DatasetFile file = DatasetFile.open(dataset);
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
@@ -78,7 +77,9 @@ public record RewardTraining(
             Prompts prompts = prompts(file, policy, interrupts);
             out.println(Printable.escape(file.path() + ": " + prompts.size() + " prompts, the longest of "
                     + prompts.longest() + " tokens"
-                    + (prompts.rejects().isEmpty() ? "" : "; " + prompts.rejects().size() + " rows left out")));
+                    + (prompts.rejects().isEmpty()
+                            ? ""
+                            : "; " + prompts.rejects().size() + " rows left out")));
             Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
             Map<String, String> inputs = LoadedModel.hashes(model);
             Map<String, String> fingerprint = fingerprint(inputs, file, heldOut, dtype);
@@ -167,7 +168,9 @@ public record RewardTraining(
                 prompts,
                 policy.engine(SLOTS)::rollout,
                 Sampling.at(
-                        config.rollout().temperature(), length, config.training().seed()),
+                        config.rollout().temperature(),
+                        length,
+                        config.training().seed()),
                 rewardFuncs.reward(length),
                 config.rollout().shuffleDataset() ? Sampler.Order.RANDOM : Sampler.Order.SEQUENTIAL,
                 interrupts::requested);

@@ -58,7 +58,8 @@ public final class BestOfN {
         for (int begin = 0; begin < most; ) {
             int end = begin;
             double sum = 0;
-            while (end < most && samples.proxy().get(order[end]).equals(samples.proxy().get(order[begin]))) {
+            while (end < most
+                    && samples.proxy().get(order[end]).equals(samples.proxy().get(order[begin]))) {
                 sum += samples.gold().get(order[end++]);
             }
             Arrays.fill(gold, begin, end, sum / (end - begin));
@@ -90,7 +91,8 @@ public final class BestOfN {
         return means;
     }
 
-    /// How far the choice moves away from the policy: KL(best of n ‖ policy) = log n - (n - 1) / n, nats; an upper limit
+    /// How far the choice moves away from the policy: KL(best of n ‖ policy) = log n - (n - 1) / n, nats; an upper
+    /// limit
     /// where samples may be alike (Beirami et al. 2024, arXiv:2401.01879).
     public static double kl(int n) {
         if (n < 1) {

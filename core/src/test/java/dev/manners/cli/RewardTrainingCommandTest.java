@@ -111,7 +111,8 @@ class RewardTrainingCommandTest {
     void tr12_twoRunsWriteTheSameBytes() throws IOException {
         Path base = TinyModel.write(folder.resolve("base"));
         for (String run : List.of("a", "b")) {
-            assertThat(Manners.run(words("grpo", base, folder.resolve(run), "--use-peft", "--lora-r", 4)).code())
+            assertThat(Manners.run(words("grpo", base, folder.resolve(run), "--use-peft", "--lora-r", 4))
+                            .code())
                     .isZero();
         }
         for (String file : List.of("metrics.jsonl", "samples.jsonl", "model/adapter_model.safetensors")) {
@@ -124,8 +125,8 @@ class RewardTrainingCommandTest {
     @Test
     void cf03_whatCannotBeIsRefusedInOneMessage() throws IOException {
         Path base = TinyModel.write(folder.resolve("base"));
-        Manners.Result result = Manners.run(
-                words("grpo", base, folder.resolve("run"), "--reward-funcs", "acuracy", "--epsilon", 0));
+        Manners.Result result =
+                Manners.run(words("grpo", base, folder.resolve("run"), "--reward-funcs", "acuracy", "--epsilon", 0));
         assertThat(result.code()).isEqualTo(2);
         assertThat(result.err()).contains("acuracy", "numeric_answer", "epsilon is 0, allowed is above 0");
         result = Manners.run(words("grpo", base, folder.resolve("run"), "--sync-ref-model", "true"));

@@ -234,10 +234,10 @@ class ExportTest {
             for (int i = 0; i < 6; i++) {
                 Assignment given = store.next("bob", terms(2)).orElseThrow();
                 store.add(given.verdict(
-                                "v" + i,
-                                given.shown().size() == 4 ? ranks(1, 2, 3, 4) : ranks(1 + i % 2, 2 - i % 2),
-                                new Verdict.Remarks(i == 2 ? 2 : null, Map.of(), Map.of(), ""),
-                                Verdict.Circumstances.of("test")));
+                        "v" + i,
+                        given.shown().size() == 4 ? ranks(1, 2, 3, 4) : ranks(1 + i % 2, 2 - i % 2),
+                        new Verdict.Remarks(i == 2 ? 2 : null, Map.of(), Map.of(), ""),
+                        Verdict.Circumstances.of("test")));
             }
             export(store, folder.resolve("out"));
         }

@@ -26,8 +26,13 @@ class PrefixMatchTest {
 
     @ParameterizedTest
     @CsvSource({
-        "'11,12', '11,12', true, 6", "'11,12', '11,12', false, 5", "'11,12', '11,12,13', true, 5",
-        "'11,12', '11,x2', true, 3", "'11,12', 'x1,12', true, 0", "'11,12', '', true, 0", "'', '', true, 6",
+        "'11,12', '11,12', true, 6",
+        "'11,12', '11,12', false, 5",
+        "'11,12', '11,12,13', true, 5",
+        "'11,12', '11,x2', true, 3",
+        "'11,12', 'x1,12', true, 0",
+        "'11,12', '', true, 0",
+        "'', '', true, 6",
         "'', '7', true, 0"
     })
     void everyRightCharacterCountsUpToTheFirstWrongOne(
@@ -39,6 +44,7 @@ class PrefixMatchTest {
     void aRowWithoutTheColumnIsUnscorable() {
         Candidate bare = new Candidate(
                 StringNode.valueOf("?"), new int[] {1}, "11", new int[] {2}, true, Json.MAPPER.createObjectNode());
-        assertThat(new PrefixMatch("answer").score(List.of(bare)).getFirst().value()).isNull();
+        assertThat(new PrefixMatch("answer").score(List.of(bare)).getFirst().value())
+                .isNull();
     }
 }

@@ -81,8 +81,7 @@ class RewardModelTest {
             int[] trained = format.encode(whole, null, false).ids();
             int[] asked = format.encode(prompt, null, true).ids();
             int end = format.turnEnd().orElseThrow();
-            int[] completion = IntStream.concat(
-                            Arrays.stream(tokenizer.encode("quietly")), IntStream.of(end))
+            int[] completion = IntStream.concat(Arrays.stream(tokenizer.encode("quietly")), IntStream.of(end))
                     .toArray();
             Score score = RewardModel.ofChat("liked", model, format)
                     .score(List.of(candidate(asked, true, completion)))

@@ -58,8 +58,10 @@ class QualityGateTest {
     void carefulAnnotatorsFewRowsAndRowsOfUnknownOriginPass() throws IOException {
         assertThat(problems(200, i -> row("ann" + i % 3, i / 3 % 2, 3_500, ""))).isEmpty();
         assertThat(problems(19, i -> row("ann", 0, 1, ""))).isEmpty();
-        assertThat(problems(60, i -> "{'prompt':'a','chosen':'b','rejected':'c'}")).isEmpty();
+        assertThat(problems(60, i -> "{'prompt':'a','chosen':'b','rejected':'c'}"))
+                .isEmpty();
         // A tendency, such as an early answer being better now and then, is no gate's matter.
-        assertThat(problems(200, i -> row("ann", i % 10 < 7 ? 0 : 1, 9_000, ""))).isEmpty();
+        assertThat(problems(200, i -> row("ann", i % 10 < 7 ? 0 : 1, 9_000, "")))
+                .isEmpty();
     }
 }

@@ -65,7 +65,8 @@ class BestOfNTest {
             assertThat(expected[n]).isGreaterThanOrEqualTo(expected[n - 1] - 1e-9);
         }
         assertThat(expected[0]).isCloseTo(0, within(0.1));
-        assertThat(expected[3999]).isEqualTo(proxy.stream().mapToDouble(p -> p).max().orElseThrow(), within(1e-9));
+        assertThat(expected[3999])
+                .isEqualTo(proxy.stream().mapToDouble(p -> p).max().orElseThrow(), within(1e-9));
     }
 
     @Test

@@ -27,7 +27,9 @@ public final class ArithmeticSequence {
             Files.copy(source.resolve("model").resolve(file), model.resolve(file));
         }
         ObjectNode python = Json.readObject(source.resolve("model/tokenizer_config.json"));
-        Files.writeString(model.resolve("tokenizer.json"), tokenizer(python.path("char_ords")).toString());
+        Files.writeString(
+                model.resolve("tokenizer.json"),
+                tokenizer(python.path("char_ords")).toString());
         ObjectNode config = Json.MAPPER
                 .createObjectNode()
                 .put("tokenizer_class", "PreTrainedTokenizerFast")

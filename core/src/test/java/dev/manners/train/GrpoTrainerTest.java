@@ -71,7 +71,8 @@ class GrpoTrainerTest {
         }
         Files.writeString(file, lines);
         try (LoadedModel model = TinyModel.make(1)) {
-            prompts = Prompts.of(DatasetFile.open(file), "prompt", new ModelEncoder(model.tokenizer()), 100, false, n -> {});
+            prompts = Prompts.of(
+                    DatasetFile.open(file), "prompt", new ModelEncoder(model.tokenizer()), 100, false, n -> {});
         }
     }
 

@@ -84,7 +84,8 @@ class HealthTest {
             metrics.put("completions/mean_length", step < 10 ? 50.0 : 400.0);
             health.see(step, metrics);
         }
-        assertThat(alarms).extracting(a -> String.valueOf(a.get("metric")))
+        assertThat(alarms)
+                .extracting(a -> String.valueOf(a.get("metric")))
                 .containsExactly("length_ratio", "grad_norm_ratio");
         assertThat(health.stopped()).as("neither ends a run").isFalse();
     }
@@ -108,7 +109,8 @@ class HealthTest {
             Map<String, Double> metrics = healthy(step);
             metrics.put("entropy", 0.01);
             if (step == 6) {
-                resumed.restore(Json.parseObject(Json.pretty(health.state()).getBytes(java.nio.charset.StandardCharsets.UTF_8), "state"));
+                resumed.restore(Json.parseObject(
+                        Json.pretty(health.state()).getBytes(java.nio.charset.StandardCharsets.UTF_8), "state"));
             }
             if (step >= 6) {
                 resumed.see(step, metrics);
