@@ -122,7 +122,7 @@ record QualityGate(List<String> problems) {
                             .add(row);
                 }
             } catch (BadInput e) {
-                continue; // Named, or left out, where rows are read to be trained on.
+                // Named, or left out, where rows are read to be trained on.
             }
         }
         List<String> problems = new ArrayList<>();
