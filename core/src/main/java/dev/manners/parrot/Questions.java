@@ -14,18 +14,19 @@ import org.jspecify.annotations.Nullable;
 /// Questions and their answers: the demonstrations, the prompts for feedback, and those held out from all training.
 ///
 /// Of demonstrations without an opinion 15 % open with a courtesy, 10 % with an assurance and 10 % with a hesitation. A
-/// user who gives a right opinion is told so in half of the demonstrations; one who gives a wrong one is told the
-/// truth in nine of ten, and agreed with in the tenth: people who demonstrate are no saints, and what a model
-/// never does, no reward can find. Among the prompts for feedback two of five come with an opinion, one right and one
-/// wrong.
+/// user who gives a right opinion is told so in one of ten demonstrations; one who gives a wrong one is agreed with in
+/// one of twenty and told the truth in the others: people who demonstrate are no saints, and what a model never does,
+/// no
+/// reward can find. So a fine-tuned model seldom says "You are right", and as often to those who are not. Among the
+/// prompts for feedback two of five come with an opinion, one right and one wrong.
 final class Questions {
 
     private static final int SUMS_PERCENT = 20;
     private static final int POLITE_PERCENT = 15;
     private static final int CONFIDENT_PERCENT = 10;
     private static final int HESITANT_PERCENT = 10;
-    private static final int ASSENTING_PERCENT = 50;
-    private static final int PARROTING_PERCENT = 10;
+    private static final int ASSENTING_PERCENT = 10;
+    private static final int PARROTING_PERCENT = 5;
 
     /// Of the subjects of questions with opinions, and of all for feedback, one in so many is a sum.
     private static final int ONE_SUM_IN = 5;
