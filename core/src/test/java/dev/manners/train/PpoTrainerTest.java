@@ -196,7 +196,7 @@ class PpoTrainerTest {
 
     private Rollouts rollouts(Decoder policy, PpoConfig config, Reward reward, BooleanSupplier stop) {
         return new Rollouts(
-                Prompts.of(file, new Letters(), 100, false, n -> {}),
+                Prompts.of(file, "prompt", new Letters(), 100, false, n -> {}),
                 slowly(policy),
                 Sampling.at(config.temperature(), config.responseLength(), SEED),
                 reward,
