@@ -4,6 +4,7 @@ import dev.manners.config.Options;
 import dev.manners.model.Lora;
 import dev.manners.rollout.Sampling;
 import dev.manners.run.ParrotRecipe;
+import dev.manners.run.RewardFuncs;
 import dev.manners.train.SftConfig;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -28,6 +29,8 @@ final class Reference {
         Map<Class<? extends Record>, String> shared = new LinkedHashMap<>();
         shared.put(ModelOptions.class, "Model options");
         shared.put(SftConfig.class, "Training options");
+        shared.put(RewardTrainingCommand.TrainingOptions.class, "Options of training with rewards");
+        shared.put(RewardFuncs.class, "Reward options");
         shared.put(Lora.class, "Adapter options");
         shared.put(Sampling.class, "Sampling options");
         return shared;

@@ -16,20 +16,26 @@ import dev.manners.reward.Reward;
 import dev.manners.reward.SoftOverlongPunishment;
 import dev.manners.reward.Verifier;
 import dev.manners.reward.WeightedReward;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /// Which rewards a run learns from, by name, and how much each counts.
 public record RewardFuncs(
         @Key(
                 value =
                         "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
-                                + " prefix_match, format, repetition, soft_overlong",
+                                + " prefix_match, format, repetition, soft_overlong, reward_model",
                 required = true)
         List<String> rewardFuncs,
+
+        @Key("Directory of the reward model that reward_funcs calls reward_model") @Nullable
+        Path rewardModel,
 
         @Key(value = "Weight of each; none: 1", byDefault = "[]")
         List<String> rewardWeights,
@@ -54,7 +60,8 @@ public record RewardFuncs(
         PREFIX_MATCH,
         FORMAT,
         REPETITION,
-        SOFT_OVERLONG
+        SOFT_OVERLONG,
+        REWARD_MODEL
     }
 
     private static final int REPEATED = 4;
@@ -75,6 +82,12 @@ public record RewardFuncs(
             problems.add("reward_weights has " + rewardWeights.size() + " numbers and reward_funcs "
                     + rewardFuncs.size() + " names: give one for each");
         }
+        if (rewardFuncs.contains(lower(Name.REWARD_MODEL)) != (rewardModel != null)) {
+            problems.add(
+                    rewardModel == null
+                            ? "reward_funcs holds reward_model, but no reward_model names its directory"
+                            : "reward_model is given, but reward_funcs does not hold reward_model");
+        }
         for (String weight : rewardWeights) {
             try {
                 if (!Double.isFinite(Double.parseDouble(weight))) {
@@ -94,9 +107,10 @@ public record RewardFuncs(
     /// Their weighted sum.
     ///
     /// @param maxCompletionLength where completions are cut off
-    public Reward reward(int maxCompletionLength) {
+    /// @param learned the reward model, where there is one
+    Reward reward(int maxCompletionLength, @Nullable Reward learned) {
         List<Reward> rewards = rewardFuncs.stream()
-                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength))
+                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength, learned))
                 .toList();
         List<Double> weights = rewardWeights.isEmpty()
                 ? rewards.stream().map(r -> 1.0).toList()
@@ -104,7 +118,7 @@ public record RewardFuncs(
         return new WeightedReward(rewards, weights);
     }
 
-    private Reward of(Name name, int maxCompletionLength) {
+    private Reward of(Name name, int maxCompletionLength, @Nullable Reward learned) {
         String called = lower(name);
         return switch (name) {
             case NUMERIC_ANSWER -> new Verifier(called, answerRule, new NumericAnswer(answerColumn, 0));
@@ -118,6 +132,7 @@ public record RewardFuncs(
             case REPETITION -> new RepetitionPenalty(REPEATED, -1);
             case SOFT_OVERLONG ->
                 new SoftOverlongPunishment(maxCompletionLength, Math.min(softPunishCache, maxCompletionLength));
+            case REWARD_MODEL -> Objects.requireNonNull(learned, "the reward model");
         };
     }
 }

@@ -10,9 +10,13 @@ import dev.manners.files.Printable;
 import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
+import dev.manners.model.ScalarModel;
+import dev.manners.reward.Reward;
+import dev.manners.reward.RewardModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.text.Tokenizer;
 import dev.manners.train.Evaluation;
 import dev.manners.train.GrpoTrainer;
 import dev.manners.train.Health;
@@ -67,6 +71,10 @@ public record RewardTraining(
         try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
                 LoadedModel policy = LoadedModel.open(model, null, dtype, allowNonfinite);
                 LoadedModel reference = ownReference ? LoadedModel.open(model, null, dtype, allowNonfinite) : null;
+                ScalarModel scores = rewardFuncs.rewardModel() == null
+                        ? null
+                        : ScalarModel.load(
+                                rewardFuncs.rewardModel(), dtype, config.training().seed(), allowNonfinite);
                 DatasetFile file = DatasetFile.open(dataset);
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
@@ -74,6 +82,7 @@ public record RewardTraining(
             if (lora != null) {
                 policy.decoder().attach(lora, config.training().seed());
             }
+            Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), learned(policy, scores));
             Prompts prompts = prompts(file, policy, interrupts);
             out.println(Printable.escape(file.path() + ": " + prompts.size() + " prompts, the longest of "
                     + prompts.longest() + " tokens"
@@ -92,10 +101,10 @@ public record RewardTraining(
                         policy.decoder(),
                         reference == null ? null : reference.decoder(),
                         config,
-                        rollouts(policy, prompts, interrupts),
+                        rollouts(policy, prompts, reward, interrupts),
                         evaluated == null
                                 ? step -> Map.of()
-                                : new HeldOutRewards(rollouts(policy, evaluated, interrupts), EVALUATION),
+                                : new HeldOutRewards(rollouts(policy, evaluated, reward, interrupts), EVALUATION),
                         tracker,
                         run.path(),
                         fingerprint,
@@ -135,6 +144,9 @@ public record RewardTraining(
                 problems.addAll(e.problems());
             }
         }
+        if (rewardFuncs.rewardModel() != null) {
+            problems.addAll(ModelDirectory.problems(rewardFuncs.rewardModel(), null));
+        }
         if (config.rollout().syncRefModel() && (lora != null || config.beta() == 0)) {
             problems.add("sync_ref_model is true, but "
                     + (lora != null
@@ -162,7 +174,21 @@ public record RewardTraining(
                 n -> interrupts.stopIfRequested());
     }
 
-    private Rollouts rollouts(LoadedModel policy, Prompts prompts, Interrupts interrupts) {
+    /// The reward model, if there is one: it must read what the policy writes.
+    private @Nullable Reward learned(LoadedModel policy, @Nullable ScalarModel scores) {
+        Path directory = rewardFuncs.rewardModel();
+        if (scores == null || directory == null) {
+            return null;
+        }
+        try (Tokenizer reads = Tokenizer.load(directory)) {
+            RewardModel.requireSameTokens(policy.tokenizer(), reads, scores);
+        }
+        return policy.chat()
+                .map(format -> RewardModel.ofChat("reward_model", scores, format))
+                .orElseGet(() -> new RewardModel("reward_model", scores));
+    }
+
+    private Rollouts rollouts(LoadedModel policy, Prompts prompts, Reward reward, Interrupts interrupts) {
         int length = config.rollout().maxCompletionLength();
         return new Rollouts(
                 prompts,
@@ -171,7 +197,7 @@ public record RewardTraining(
                         config.rollout().temperature(),
                         length,
                         config.training().seed()),
-                rewardFuncs.reward(length),
+                reward,
                 config.rollout().shuffleDataset() ? Sampler.Order.RANDOM : Sampler.Order.SEQUENTIAL,
                 interrupts::requested);
     }
@@ -181,6 +207,10 @@ public record RewardTraining(
             Map<String, String> inputs, DatasetFile file, @Nullable DatasetFile heldOut, DType dtype) {
         Map<String, String> fingerprint = new TreeMap<>();
         inputs.forEach((name, hash) -> fingerprint.put("model/" + name, hash));
+        Path scores = rewardFuncs.rewardModel();
+        if (scores != null) {
+            LoadedModel.hashes(scores).forEach((name, hash) -> fingerprint.put("reward_model/" + name, hash));
+        }
         fingerprint.put("dataset", file.sha256() + " " + file.range());
         fingerprint.put("eval_dataset", heldOut == null ? "none" : heldOut.sha256() + " " + heldOut.range());
         fingerprint.put("dtype", String.valueOf(dtype));

@@ -138,6 +138,28 @@ class RewardTrainingCommandTest {
         assertThat(result.err()).contains("no column prompt; the columns are").contains("prompts.jsonl:1");
     }
 
+    @Test
+    void aRewardModelMayBeAmongTheRewardsIfItReadsWhatThePolicyWrites() throws IOException {
+        Path base = TinyModel.write(folder.resolve("base"));
+        Object[] learned = {"--reward-funcs", "reward_model", "--reward-weights", "0.5", "--reward-model", base};
+        Manners.Result result = Manners.run(words("grpo", base, folder.resolve("run"), learned));
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(Manners.json(folder.resolve("run/metrics.jsonl"))).anySatisfy(m -> assertThat(
+                        m.has("rewards/reward_model/std"))
+                .isTrue());
+        Path other = folder.resolve("other");
+        try (LoadedModel model = TinyModel.make(3)) {
+            model.save(other, DType.F32, "", Map.of());
+        }
+        Files.writeString(
+                other.resolve("tokenizer.json"),
+                Files.readString(other.resolve("tokenizer.json")).replace("<|pad|>", "<|PAD|>"));
+        learned[5] = other;
+        result = Manners.run(words("grpo", base, folder.resolve("refused"), learned));
+        assertThat(result.code()).isEqualTo(2);
+        assertThat(result.err()).contains("the reward model does not read what the policy writes");
+    }
+
     /// verl's model and data: that the loaded model has the logits it should have, and learns.
     @Test
     void arithmeticSequencesOfVerl() throws IOException {
