@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -88,30 +89,29 @@ final class SampleCommand implements Command {
                 for (int i = from; i < Math.min(from + lot, file.size()); i++) {
                     ArrayNode prompt = prompt(file.row(i));
                     prompts.add(prompt);
-                    int[] encoded = model.chat()
+                    ids.add(model.chat()
                             .orElseThrow(() -> new BadInput(which.model()
                                     + ": has no chat template; answers to be ranked are those of a chat model"))
                             .encode(prompt, null, true)
-                            .ids();
-                    for (int k = 0; k < options.numCompletions(); k++) {
-                        ids.add(encoded);
-                    }
+                            .ids());
                 }
-                long seed = sampling.seed() + (long) from * options.numCompletions();
-                List<Completion> done = model.engine(options.batchSize()).generate(ids, sampling.withSeed(seed));
+                // Numbered through the file, so that a lot's size changes no answer.
+                List<Completion> done = Objects.requireNonNull(model.engine(options.batchSize())
+                        .rollout(ids, options.numCompletions(), sampling, from, () -> false));
                 List<Task> tasks = new ArrayList<>();
                 for (int p = 0; p < prompts.size(); p++) {
                     List<Map.Entry<String, Answer.Sample>> samples = new ArrayList<>();
                     for (int k = 0; k < options.numCompletions(); k++) {
-                        int at = p * options.numCompletions() + k;
-                        Completion completion = done.get(at);
+                        Completion completion = done.get(p * options.numCompletions() + k);
                         samples.add(Map.entry(
                                 completion.text(),
                                 new Answer.Sample(
                                         name,
                                         hash,
                                         settings,
-                                        seed + at,
+                                        sampling.seed(),
+                                        from + p,
+                                        completion.sample(),
                                         Arrays.stream(completion.ids()).boxed().toList(),
                                         finish(completion))));
                     }

@@ -29,10 +29,19 @@ public record Answer(String text, List<Sample> samples) {
     /// @param model what the model is called
     /// @param modelHash SHA-256 of its files
     /// @param sampling temperature and the like
-    /// @param seed of this completion
+    /// @param seed of the draws
+    /// @param prompt number of the prompt in its run; with the seed and `sample` it makes the completion again
+    /// @param sample number among the samples of its prompt, from 0
     /// @param ids tokens as sampled, the stop token included if there was one; empty if not known
     public record Sample(
-            String model, String modelHash, ObjectNode sampling, long seed, List<Integer> ids, Finish finish) {
+            String model,
+            String modelHash,
+            ObjectNode sampling,
+            long seed,
+            long prompt,
+            int sample,
+            List<Integer> ids,
+            Finish finish) {
 
         public Sample {
             ids = List.copyOf(ids);
@@ -42,7 +51,8 @@ public record Answer(String text, List<Sample> samples) {
             ObjectNode json = Json.MAPPER.createObjectNode();
             json.put("model", model).put("model_hash", modelHash);
             json.set("sampling", sampling);
-            json.put("seed", seed).put("finish_reason", Fields.name(finish));
+            json.put("seed", seed).put("prompt", prompt).put("sample", sample);
+            json.put("finish_reason", Fields.name(finish));
             json.set("ids", Fields.ints(ids));
             return json;
         }
@@ -53,6 +63,8 @@ public record Answer(String text, List<Sample> samples) {
                     json.text("model_hash"),
                     json.object("sampling"),
                     json.number("seed"),
+                    json.number("prompt"),
+                    Math.toIntExact(json.number("sample")),
                     json.ints("ids"),
                     json.choice("finish_reason", Finish.class));
         }

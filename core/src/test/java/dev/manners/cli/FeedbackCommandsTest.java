@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -76,11 +77,14 @@ class FeedbackCommandsTest {
                 .flatMap(task -> task.answers().stream())
                 .flatMap(answer -> answer.samples().stream())
                 .toList();
-        // Each has its own seed, also across the lots that are saved one by one.
-        assertThat(samples.stream().map(Answer.Sample::seed).sorted())
-                .containsExactly(11L, 12L, 13L, 14L, 15L, 16L, 17L, 18L, 19L, 20L, 21L, 22L, 23L, 24L, 25L);
+        // Each was drawn under numbers of its own, also across the lots that are saved one by one.
+        assertThat(samples.stream()
+                        .map(sample -> 3 * sample.prompt() + sample.sample())
+                        .sorted())
+                .containsExactlyElementsOf(LongStream.range(0, 15).boxed().toList());
         assertThat(samples).allSatisfy(sample -> {
             assertThat(sample.model()).isEqualTo("model");
+            assertThat(sample.seed()).isEqualTo(11);
             assertThat(sample.modelHash()).matches("[0-9a-f]{64}");
             assertThat(sample.sampling().path("temperature").doubleValue()).isEqualTo(0.7);
             assertThat(sample.sampling().path("max_new_tokens").intValue()).isEqualTo(6);

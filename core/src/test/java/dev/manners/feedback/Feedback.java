@@ -33,7 +33,14 @@ final class Feedback {
 
     static Answer.Sample sample(long seed, Answer.Finish finish) {
         return new Answer.Sample(
-                "tiny", "0123", Json.MAPPER.createObjectNode().put("temperature", 0.7), seed, List.of(1, 2, 3), finish);
+                "tiny",
+                "0123",
+                Json.MAPPER.createObjectNode().put("temperature", 0.7),
+                seed,
+                12,
+                0,
+                List.of(1, 2, 3),
+                finish);
     }
 
     static Ranking ranks(Integer... ranks) {
