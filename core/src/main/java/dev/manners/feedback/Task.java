@@ -61,13 +61,14 @@ public record Task(
         }
     }
 
-    /// A task of what models said: completions that read alike become one answer.
+    /// A task of what models said: completions that read alike become one answer. A NUL character, which a model may
+    /// well sample, becomes U+FFFD; the tokens tell what it was.
     ///
     /// @param samples text and origin of each completion, in order
     public static Task of(ArrayNode prompt, List<Map.Entry<String, Answer.Sample>> samples) {
         Map<String, List<Answer.Sample>> merged = new LinkedHashMap<>();
         for (Map.Entry<String, Answer.Sample> sample : samples) {
-            merged.computeIfAbsent(sample.getKey().strip(), text -> new ArrayList<>())
+            merged.computeIfAbsent(sample.getKey().replace('\0', '\uFFFD').strip(), text -> new ArrayList<>())
                     .add(sample.getValue());
         }
         return new Task(

@@ -317,6 +317,23 @@ class FeedbackStoreTest {
     }
 
     @Test
+    void aModelMaySayAnything() {
+        Task task = Task.of(
+                Task.question("Q?"),
+                List.of(
+                        Map.entry("a\0b", sample(1, Answer.Finish.STOP)),
+                        Map.entry("\u001b[31mred\u202E", sample(2, Answer.Finish.STOP))));
+        try (FeedbackStore store = open()) {
+            store.add(List.of(task));
+            assertThat(next(store, "ada").task()).isEqualTo(task);
+        }
+        assertThat(task.answers().getFirst().text()).isEqualTo("a\uFFFDb");
+        // From a file it is a damaged row.
+        assertThatThrownBy(() -> task(1, "a\0b", "c")).isInstanceOf(BadInput.class);
+        assertThatThrownBy(() -> task(1, "a\uD83D", "c")).isInstanceOf(BadInput.class);
+    }
+
+    @Test
     void theSameTaskIsStoredOnce() {
         try (FeedbackStore store = open()) {
             assertThat(store.add(tasks(5))).isEqualTo(5);
