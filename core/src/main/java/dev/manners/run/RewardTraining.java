@@ -74,7 +74,10 @@ public record RewardTraining(
                 ScalarModel scores = rewardFuncs.rewardModel() == null
                         ? null
                         : ScalarModel.load(
-                                rewardFuncs.rewardModel(), dtype, config.training().seed(), allowNonfinite);
+                                rewardFuncs.rewardModel(),
+                                dtype,
+                                config.training().seed(),
+                                allowNonfinite);
                 DatasetFile file = DatasetFile.open(dataset);
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));

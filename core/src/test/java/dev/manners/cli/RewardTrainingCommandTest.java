@@ -144,9 +144,8 @@ class RewardTrainingCommandTest {
         Object[] learned = {"--reward-funcs", "reward_model", "--reward-weights", "0.5", "--reward-model", base};
         Manners.Result result = Manners.run(words("grpo", base, folder.resolve("run"), learned));
         assertThat(result.code()).as(result.err()).isZero();
-        assertThat(Manners.json(folder.resolve("run/metrics.jsonl"))).anySatisfy(m -> assertThat(
-                        m.has("rewards/reward_model/std"))
-                .isTrue());
+        assertThat(Manners.json(folder.resolve("run/metrics.jsonl")))
+                .anySatisfy(m -> assertThat(m.has("rewards/reward_model/std")).isTrue());
         Path other = folder.resolve("other");
         try (LoadedModel model = TinyModel.make(3)) {
             model.save(other, DType.F32, "", Map.of());
