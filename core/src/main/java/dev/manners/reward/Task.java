@@ -1,5 +1,7 @@
 package dev.manners.reward;
 
+import java.util.List;
+
 /// A kind of question whose answers a rule can check.
 @FunctionalInterface
 public interface Task {
@@ -21,7 +23,12 @@ public interface Task {
     /// What came of marking an answer.
     ///
     /// @param verdict RIGHT, WRONG or UNPARSEABLE
-    record Finding(Verdict verdict, String reason) {
+    /// @param parts what the verdict was made from, if it was made from several
+    record Finding(Verdict verdict, String reason, List<Score> parts) {
+
+        Finding(Verdict verdict, String reason) {
+            this(verdict, reason, List.of());
+        }
 
         static Finding right(String answer) {
             return new Finding(Verdict.RIGHT, "right: " + Show.text(answer));

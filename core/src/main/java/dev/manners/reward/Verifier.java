@@ -33,6 +33,6 @@ public record Verifier(String name, AnswerRule rule, Task task) implements Rewar
             case Answer.InsideThinking() -> Task.Finding.unparseable("the answer is inside the thinking");
         };
         double value = finding.verdict() == Verdict.RIGHT ? 1 : 0;
-        return new Score(name, value, finding.reason(), List.of(), finding.verdict());
+        return new Score(name, value, finding.reason(), finding.parts(), finding.verdict());
     }
 }
