@@ -33,7 +33,7 @@ class DocsTest {
 
     /// A metric or an event, as a trainer's source names it.
     private static final Pattern TOLD =
-            Pattern.compile("(?:metrics\\.put|tracker\\.event|\\.mean|\\.min|\\.max)\\(\\s*\"([^\"]+)\"");
+            Pattern.compile("(?:metrics\\.put|tracker\\.event|\\.mean|\\.min|\\.max)\\(\\s*\"([^\"]+)\",");
 
     private static final Pattern FAULT = Pattern.compile("[a-z]{2}\\d{2}");
 
