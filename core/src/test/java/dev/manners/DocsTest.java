@@ -42,7 +42,9 @@ class DocsTest {
     @CsvSource({
         "train/SftTrainer, sft.md",
         "train/RewardTrainer loss/RewardLoss, reward.md",
-        "train/GrpoTrainer, grpo.md"
+        "train/GrpoTrainer, grpo.md",
+        "train/DpoTrainer loss/PreferenceLoss loss/Pairs loss/CpoLoss loss/OrpoLoss, dpo.md",
+        "train/KtoTrainer loss/KtoLoss, kto.md"
     })
     void everyMetricAndEventOfATrainerIsExplained(String sources, String page) throws IOException {
         Set<String> told = new TreeSet<>();

@@ -5,6 +5,8 @@ import dev.manners.config.Key;
 import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.ModelEncoder;
+import dev.manners.data.PreferenceData;
+import dev.manners.data.PreferenceRow;
 import dev.manners.data.Prompts;
 import dev.manners.data.Sampler;
 import dev.manners.data.Tokenised;
@@ -17,8 +19,11 @@ import dev.manners.rollout.Sampling;
 import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.train.DpoConfig;
+import dev.manners.train.DpoTrainer;
 import dev.manners.train.GrpoConfig;
 import dev.manners.train.GrpoTrainer;
+import dev.manners.train.Pair;
 import dev.manners.train.Rollouts;
 import dev.manners.train.Rows;
 import dev.manners.train.SftConfig;
@@ -40,12 +45,12 @@ import tools.jackson.databind.node.ObjectNode;
 final class BenchCommand implements Command {
 
     record BenchOptions(
-            @Key(value = "What to time: sft, grpo or generate", required = true)
+            @Key(value = "What to time: sft, dpo, grpo or generate", required = true)
             Job job,
 
             @Key(value = "Model directory", required = true) Path model,
 
-            @Key("Rows; for sft: prompt and completion, for grpo: prompt") @Nullable
+            @Key("Rows; for sft: prompt and completion, for dpo: prompt, chosen and rejected, for grpo: prompt") @Nullable
             String data,
 
             @Key(value = "f32 or bf16", byDefault = "f32") ModelOptions.Dtype dtype,
@@ -53,10 +58,10 @@ final class BenchCommand implements Command {
             @Key(value = "Updates, the first two not counted", byDefault = "14", min = 3)
             int steps,
 
-            @Key(value = "Sequences in a batch", byDefault = "8", min = 1)
+            @Key(value = "Sequences in a batch, for dpo pairs", byDefault = "8", min = 1)
             int batch,
 
-            @Key(value = "Tokens of a training sequence", byDefault = "256", min = 2)
+            @Key(value = "Tokens of a training sequence, for dpo at most", byDefault = "256", min = 2)
             int length,
 
             @Key(value = "Tokens of a prompt", byDefault = "32", min = 1)
@@ -89,6 +94,7 @@ final class BenchCommand implements Command {
 
     enum Job {
         SFT,
+        DPO,
         GRPO,
         GENERATE
     }
@@ -106,7 +112,7 @@ final class BenchCommand implements Command {
     @Override
     public String details() {
         return """
-                The median over all steps but the first two (sft, grpo), or over four of five runs (generate).
+                The median over all steps but the first two (sft, dpo, grpo), or over four of five runs (generate).
                 Example:
                   manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256
                   manners bench generate DIR --dtype bf16 --batch 16 --prompts 64 --lengths varied""";
@@ -127,6 +133,7 @@ final class BenchCommand implements Command {
         BenchOptions options = (BenchOptions) call.bind().getFirst();
         ObjectNode line = switch (options.job()) {
             case SFT -> sft(options);
+            case DPO -> dpo(options);
             case GRPO -> grpo(options);
             case GENERATE -> generate(options);
         };
@@ -179,6 +186,52 @@ final class BenchCommand implements Command {
                     .train();
         }
         return report(o, median(seconds(ends)), "tokens", (double) o.batch() * o.length());
+    }
+
+    private static ObjectNode dpo(BenchOptions o) {
+        if (o.data() == null) {
+            throw new BadInput("bench dpo needs rows: manners bench dpo MODEL DATA");
+        }
+        DType dtype = o.dtype().resolve();
+        DpoConfig config = Options.with(
+                DpoConfig.class,
+                Map.of(
+                        "learning_rate",
+                        1e-5,
+                        "per_device_train_batch_size",
+                        o.batch(),
+                        "max_steps",
+                        o.steps(),
+                        "bf16",
+                        dtype == DType.BF16,
+                        "max_length",
+                        o.length(),
+                        "logging_steps",
+                        1,
+                        "save_steps",
+                        0));
+        List<Long> ends = new ArrayList<>();
+        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
+                LoadedModel reference = LoadedModel.open(o.model(), null, dtype, false);
+                DatasetFile file = DatasetFile.open(o.data())) {
+            PreferenceData<PreferenceRow.Ranking> data =
+                    PreferenceData.rankings(file, new ModelEncoder(model.tokenizer()), 0, false, n -> {});
+            DpoTrainer.dpo(
+                            model.decoder(),
+                            reference.decoder(),
+                            config,
+                            Pair.fitted(data.rows(), o.length(), config.truncationMode())
+                                    .pairs(),
+                            List.of(),
+                            null,
+                            clock(ends),
+                            null,
+                            Map.of(),
+                            () -> false,
+                            step -> {})
+                    .train();
+        }
+        return report(o, median(seconds(ends)), "pairs", o.batch());
     }
 
     /// As the peer's: the reward is the number of different characters, the KL from a reference is in the loss.

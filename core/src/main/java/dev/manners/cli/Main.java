@@ -25,6 +25,10 @@ public final class Main {
     private static final List<Command> COMMANDS = List.of(
             new RunCommand(),
             new SftCommand(),
+            PreferenceCommand.dpo(),
+            PreferenceCommand.kto(),
+            PreferenceCommand.cpo(),
+            PreferenceCommand.orpo(),
             new RewardCommand(),
             RewardTrainingCommand.grpo(),
             RewardTrainingCommand.rloo(),

@@ -7,7 +7,6 @@ import dev.manners.files.Printable;
 import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
-import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.Outcome;
 import dev.manners.train.SftConfig;
@@ -136,26 +135,17 @@ public record FineTuning(
         return Map.of(data.file().path().getFileName().toString(), data.file().sha256());
     }
 
-    private static Object finite(double value) {
+    static Object finite(double value) {
         return Double.isFinite(value) ? (Object) value : String.valueOf(value);
     }
 
     private Path save(RunDirectory run, LoadedModel policy, Outcome outcome) {
-        Path target = run.path().resolve("model");
-        String base = model.toAbsolutePath().normalize().getFileName().toString();
-        ModelCard card = new ModelCard(
-                        run.path().getFileName().toString(), base, lora == null ? "finetune" : "adapter", null)
-                .paragraph("Supervised fine-tuning of " + base + " with Manners " + RunDirectory.version() + ": "
-                        + outcome.steps() + " updates on " + dataset.replaceAll(".*/", "") + ".")
-                .table("result", "value", results(outcome))
-                .table("option", "value", resolved);
-        Map<String, Object> extra = Map.of("kind", lora == null ? "model" : "adapter", "base_model", base);
-        if (lora == null) {
-            policy.save(target, DType.F32, card.toString(), extra);
-        } else {
-            policy.saveAdapter(target, model.toString(), card.toString(), extra);
-        }
-        return target;
+        Trained trained = new Trained(run, policy, model, lora);
+        return trained.save(
+                "Supervised fine-tuning of " + trained.baseName() + " with Manners " + RunDirectory.version() + ": "
+                        + outcome.steps() + " updates on " + dataset.replaceAll(".*/", "") + ".",
+                results(outcome),
+                resolved);
     }
 
     private static Map<String, Object> results(Outcome outcome) {

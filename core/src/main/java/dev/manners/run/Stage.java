@@ -1,13 +1,10 @@
 package dev.manners.run;
 
-import dev.manners.NonFinite;
 import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
 import dev.manners.data.Example;
 import dev.manners.data.ModelEncoder;
 import dev.manners.data.Tokenised;
-import dev.manners.rollout.Completion;
-import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.Outcome;
@@ -17,7 +14,6 @@ import dev.manners.train.SftTrainer;
 import dev.manners.train.Tracker;
 import dev.manners.train.TrainingConfig;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -43,16 +39,14 @@ record Stage(
         @Nullable Data heldOut,
         List<String> samplePrompts) {
 
-    private static final int SHOWN = 3;
-    private static final int SHOWN_TOKENS = 64;
-
     Outcome train(Interrupts interrupts) {
         try (Progress progress = Progress.of(name)) {
             Tracker tracker = Tracker.all(List.of(
                     new MetricsLog(run.path(), name),
                     new TensorBoardEvents(run.path().resolve("tensorboard"), name + "/"),
                     progress));
-            List<int[]> prompts = prompts();
+            Tokenised shown = (heldOut == null ? train : heldOut).rows();
+            Samples samples = Samples.of(policy, samplePrompts, shown.size(), i -> prompt(shown, i), tracker);
             return new SftTrainer(
                             policy.decoder(),
                             config,
@@ -62,7 +56,7 @@ record Stage(
                             checkpoints,
                             fingerprint(),
                             interrupts::requested,
-                            step -> show(prompts, tracker, step))
+                            samples::show)
                     .train();
         }
     }
@@ -91,40 +85,14 @@ record Stage(
         return fingerprint;
     }
 
-    private List<int[]> prompts() {
-        List<int[]> prompts = new ArrayList<>();
-        if (!samplePrompts.isEmpty()) {
-            samplePrompts.forEach(text -> prompts.add(policy.tokenizer().encodeContentWithSpecial(text)));
-            return prompts;
+    /// The prompt of a row, or nothing where it is trained on from its beginning.
+    private static int[] prompt(Tokenised rows, int i) {
+        Example row = rows.get(i);
+        int first = 0;
+        while (first < row.length() && !row.trained()[first]) {
+            first++;
         }
-        Tokenised rows = (heldOut == null ? train : heldOut).rows();
-        for (int i = 0; i < rows.size() && prompts.size() < SHOWN && i < 100; i++) {
-            Example row = rows.get(i);
-            int first = 0;
-            while (first < row.length() && !row.trained()[first]) {
-                first++;
-            }
-            if (first > 1) {
-                prompts.add(Arrays.copyOf(row.ids(), first));
-            }
-        }
-        return prompts;
-    }
-
-    private void show(List<int[]> prompts, Tracker tracker, long step) {
-        int room = policy.decoder().config().maxPositions() - 1;
-        List<int[]> fitting = prompts.stream()
-                .filter(ids -> ids.length > 0 && ids.length <= room)
-                .toList();
-        try {
-            for (Completion c : policy.engine(SHOWN).generate(fitting, Sampling.greedy(SHOWN_TOKENS))) {
-                String prompt = policy.tokenizer().decode(fitting.get(c.prompt()), false);
-                tracker.sample(step, prompt, c.text(), Map.of());
-            }
-        } catch (NonFinite e) {
-            tracker.event("non_finite", Map.of("where", e.where(), "step", step));
-            throw e;
-        }
+        return Arrays.copyOf(row.ids(), first > 1 ? first : 0);
     }
 
     /// A dataset file and its tokens.

@@ -1,6 +1,5 @@
 package dev.manners.train;
 
-import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.data.Sampler;
 import dev.manners.data.Tokenisation;
@@ -64,7 +63,7 @@ public record DpoConfig(
 
         @Key(value = "Order of the rows within an epoch", byDefault = "random")
         Sampler.Order trainSamplingStrategy)
-        implements Checked {
+        implements PreferenceConfig {
 
     @Override
     public List<String> problems() {

@@ -58,7 +58,9 @@ public final class DpoTrainer {
     /// How the reference follows the policy.
     ///
     /// @param every updates between two followings; 0: it does not
-    record Following(long every, double alpha) {}
+    record Following(long every, double alpha) {
+        static final Following NOT = new Following(0, 0);
+    }
 
     /// Log-probabilities of whole completions under the reference, taken once.
     ///
@@ -67,7 +69,7 @@ public final class DpoTrainer {
 
     /// DPO and its relatives.
     ///
-    /// @param reference a model of its own, or null: the policy without its adapters
+    /// @param reference a model of its own, or null: the policy without its adapters; unused if `precomputed`
     /// @param heldOut evaluated every `eval_steps`, before and after; may be empty
     /// @param precomputed what [#precompute] gave, or null: computed as it is needed
     /// @param checkpoints folder of the run's checkpoints, or null for none
@@ -88,7 +90,7 @@ public final class DpoTrainer {
             SftTrainer.Watch watch) {
         return new DpoTrainer(
                 policy,
-                new Reference(policy, reference),
+                precomputed == null ? new Reference(policy, reference) : null,
                 new PairObjective.Dpo(config.loss()),
                 config.learningRate(),
                 config.training(),
@@ -97,6 +99,66 @@ public final class DpoTrainer {
                 pairs,
                 heldOut,
                 precomputed,
+                false,
+                tracker,
+                checkpoints,
+                fingerprint,
+                stop,
+                watch);
+    }
+
+    /// CPO, SimPO, AlphaPO: no reference. Parameters as for [#dpo].
+    public static DpoTrainer cpo(
+            Decoder policy,
+            CpoConfig config,
+            List<Pair> pairs,
+            List<Pair> heldOut,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop,
+            SftTrainer.Watch watch) {
+        return new DpoTrainer(
+                policy,
+                null,
+                new PairObjective.Cpo(config.loss()),
+                config.learningRate(),
+                config.training(),
+                config.trainSamplingStrategy(),
+                Following.NOT,
+                pairs,
+                heldOut,
+                null,
+                false,
+                tracker,
+                checkpoints,
+                fingerprint,
+                stop,
+                watch);
+    }
+
+    /// ORPO: no reference. Parameters as for [#dpo].
+    public static DpoTrainer orpo(
+            Decoder policy,
+            OrpoConfig config,
+            List<Pair> pairs,
+            List<Pair> heldOut,
+            Tracker tracker,
+            @Nullable Path checkpoints,
+            Map<String, String> fingerprint,
+            BooleanSupplier stop,
+            SftTrainer.Watch watch) {
+        return new DpoTrainer(
+                policy,
+                null,
+                new PairObjective.Orpo(config.beta()),
+                config.learningRate(),
+                config.training(),
+                config.trainSamplingStrategy(),
+                Following.NOT,
+                pairs,
+                heldOut,
+                null,
                 false,
                 tracker,
                 checkpoints,
@@ -136,6 +198,9 @@ public final class DpoTrainer {
         this.meansOfMicroBatches = meansOfMicroBatches;
         this.stop = stop;
         this.watch = watch;
+        if (following.every > 0) {
+            Objects.requireNonNull(reference).requireLikePolicy();
+        }
         this.sampler = new Sampler(
                 pairs.size(),
                 training.perDeviceTrainBatchSize(),
@@ -241,7 +306,7 @@ public final class DpoTrainer {
     }
 
     private @Nullable Tensor refLogps(Completions batch, int[] piece, float @Nullable [] known) {
-        if (reference == null || !objective.hasReference()) {
+        if (!objective.hasReference()) {
             return null;
         }
         if (known != null) {
@@ -252,7 +317,7 @@ public final class DpoTrainer {
             return Tensor.of(some);
         }
         return completionLogps(
-                reference,
+                Objects.requireNonNull(reference),
                 batch,
                 objective instanceof PairObjective.Dpo(PreferenceLoss.Options o) ? o.ldAlpha() : null);
     }

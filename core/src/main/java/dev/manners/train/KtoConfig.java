@@ -1,6 +1,5 @@
 package dev.manners.train;
 
-import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.data.Sampler;
 import dev.manners.loss.KtoLoss;
@@ -41,7 +40,7 @@ public record KtoConfig(
                 value = "Order of the rows; the KL term pairs a row with its neighbour's completion",
                 byDefault = "sequential")
         Sampler.Order trainSamplingStrategy)
-        implements Checked {
+        implements PreferenceConfig {
 
     @Override
     public List<String> problems() {

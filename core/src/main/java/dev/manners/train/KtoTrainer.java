@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import dev.manners.BadInput;
 import dev.manners.data.Sampler;
 import dev.manners.files.Json;
 import dev.manners.loss.KtoLoss;
@@ -96,6 +97,13 @@ public final class KtoTrainer {
         this.rows = fitting(rows);
         this.heldOut = fitting(heldOut);
         this.klOfMicroBatches = klOfMicroBatches;
+        if (config.lossType() == KtoLoss.Type.KTO && (this.rows.size() == 1 || this.heldOut.size() == 1)) {
+            throw new BadInput("one row has no other whose completion kto's KL term could take: give two or more, or use"
+                    + " loss_type apo_zero_unpaired");
+        }
+        if (config.syncRefModel()) {
+            this.reference.requireLikePolicy();
+        }
         this.stop = stop;
         this.watch = watch;
         this.sampler = new Sampler(
@@ -121,7 +129,7 @@ public final class KtoTrainer {
     /// Rows whose prompt leaves room for a completion.
     private List<Judged> fitting(List<Judged> rows) {
         return rows.stream()
-                .filter(r -> config.maxLength() == 0 || r.prompt().length < config.maxLength())
+                .filter(r -> r.leavesRoom(config.maxLength()))
                 .toList();
     }
 
@@ -157,14 +165,18 @@ public final class KtoTrainer {
         return loss;
     }
 
-    /// z of some rows: each prompt with the completion of the row before it, the first with the last's.
+    /// z of some rows: each prompt with the completion of the row before it, the first with the last's; where there is
+    /// one row only, with that of the row before it in the data.
     private double kl(List<Judged> of, int[] some) {
         if (config.lossType() != KtoLoss.Type.KTO) {
             return 0;
         }
         List<Judged> mismatched = new ArrayList<>();
         for (int i = 0; i < some.length; i++) {
-            Judged before = of.get(some[(i + some.length - 1) % some.length]);
+            Judged before = of.get(
+                    some.length == 1
+                            ? (some[0] + of.size() - 1) % of.size()
+                            : some[(i + some.length - 1) % some.length]);
             mismatched.add(new Judged(of.get(some[i]).prompt(), before.completion(), true));
         }
         double[] sums = new double[2];

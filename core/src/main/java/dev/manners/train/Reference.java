@@ -7,8 +7,11 @@ import dev.manners.model.Parameter;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// The reference policy, which the policy may not leave too far: a model of its own, or the policy without its
@@ -39,15 +42,37 @@ final class Reference {
         }
     }
 
-    /// Takes over a share of the policy: ref ← (1 - α) ref + α policy (Gorbatovski et al. 2024, "Learn your reference
-    /// model", arXiv:2404.09656).
+    /// Refuses a reference that cannot follow the policy.
     ///
-    /// @throws BadInput if it is no model of its own
-    void follow(double alpha) {
+    /// @throws BadInput if it is no model of its own, or has other parameters than the policy
+    void requireLikePolicy() {
         if (own == null) {
             throw new BadInput("sync_ref_model is true and the reference is the policy without its adapters, which does"
                     + " not move: set it to false, or train in full");
         }
+        List<String> different = own.parameters().stream()
+                .filter(p -> policy.parameters().stream()
+                        .noneMatch(q -> q.name().equals(p.name())
+                                && Arrays.equals(q.value().shape(), p.value().shape())))
+                .map(Parameter::name)
+                .toList();
+        if (!different.isEmpty() || policy.lora() != null) {
+            throw new BadInput("sync_ref_model is true and the reference "
+                    + (different.isEmpty()
+                            ? "is beside a policy with adapters, which it cannot take over: train in full"
+                            : "is not made like the policy: " + different.size() + " parameters differ, such as "
+                                    + different.getFirst())
+                    + ", or set it to false");
+        }
+    }
+
+    /// Takes over a share of the policy: ref ← (1 - α) ref + α policy (Gorbatovski et al. 2024, "Learn your reference
+    /// model", arXiv:2404.09656).
+    ///
+    /// @throws BadInput as [#requireLikePolicy]
+    void follow(double alpha) {
+        requireLikePolicy();
+        Decoder own = Objects.requireNonNull(this.own);
         try (NoGrad off = NoGrad.on();
                 Scope scope = Scope.open()) {
             for (Parameter p : own.parameters()) {
