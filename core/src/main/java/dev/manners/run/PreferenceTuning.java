@@ -70,7 +70,8 @@ public record PreferenceTuning(
 
         @Override
         public void metrics(long step, Map<String, Double> values) {
-            accuracy = values.getOrDefault("eval_rewards/accuracies", accuracy);
+            Double found = values.get("eval_rewards/accuracies");
+            accuracy = found == null ? accuracy : found;
         }
     }
 
@@ -125,7 +126,7 @@ public record PreferenceTuning(
                     outcome = new KtoTrainer(
                                     policy.decoder(),
                                     reference == null ? null : reference.decoder(),
-                                    limited(kto, KtoConfig.class, policy),
+                                    limited(kto, policy),
                                     rows,
                                     evalRows,
                                     tracker,
@@ -310,10 +311,10 @@ public record PreferenceTuning(
         return config.maxLength() == 0 ? positions : Math.min(config.maxLength(), positions);
     }
 
-    private <T extends Record> T limited(T options, Class<T> type, LoadedModel policy) {
-        Map<String, Object> some = new LinkedHashMap<>(Options.toMap(options));
-        some.put("max_length", limit(policy));
-        return Options.with(type, some);
+    private KtoConfig limited(KtoConfig kto, LoadedModel policy) {
+        Map<String, Object> options = new LinkedHashMap<>(Options.toMap(kto));
+        options.put("max_length", limit(policy));
+        return Options.with(KtoConfig.class, options);
     }
 
     private Truncation truncation() {

@@ -23,7 +23,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /// The reference's log-probabilities of a dataset's completions (`precompute_ref_log_probs`), computed once and kept
@@ -117,15 +116,20 @@ final class ReferenceCache {
         }
     }
 
+    /// Asks the reference; null if it was asked to stop.
+    @FunctionalInterface
+    interface Computation {
+        float @Nullable [] run();
+    }
+
     /// Takes them from the folder, or computes them and puts them there.
     ///
     /// @param count how many there are: 2 for each pair
-    /// @param compute null if it was asked to stop
     /// @param warn told of an entry that is damaged and computed anew
     /// @return null if it was asked to stop
     /// @throws NonFinite if one is not finite: nothing is kept then
     static float @Nullable [] get(
-            Path folder, Key key, int count, Supplier<float @Nullable []> compute, Consumer<String> warn) {
+            Path folder, Key key, int count, Computation compute, Consumer<String> warn) {
         Path entry = folder.resolve(key.hash());
         if (Files.exists(entry)) {
             try {
@@ -134,7 +138,7 @@ final class ReferenceCache {
                 warn.accept(entry + " is damaged and computed anew: " + e.getMessage());
             }
         }
-        float[] logps = compute.get();
+        float[] logps = compute.run();
         if (logps == null) {
             return null;
         }

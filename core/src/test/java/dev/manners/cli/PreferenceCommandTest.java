@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
+import dev.manners.run.LoadedModel;
+import dev.manners.tensor.DType;
 import dev.manners.testing.Jvm;
 import dev.manners.testing.TinyModel;
 import java.io.IOException;
@@ -164,8 +166,8 @@ class PreferenceCommandTest {
         }
         // Another reference is another key: none of it is taken for this one's.
         Path other = folder.resolve("other");
-        try (var model = TinyModel.make(8)) {
-            model.save(other, dev.manners.tensor.DType.F32, "", Map.of());
+        try (LoadedModel model = TinyModel.make(8)) {
+            model.save(other, DType.F32, "", Map.of());
         }
         Path against = folder.resolve("against");
         done(words("dpo", against, "--precompute-ref-log-probs", "true", "--ref-model", other.toString()));

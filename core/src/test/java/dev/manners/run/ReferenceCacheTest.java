@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -115,7 +116,7 @@ class ReferenceCacheTest {
             String truncation,
             int maxLength,
             List<Pair> pairs,
-            @org.jspecify.annotations.Nullable Double ldAlpha,
+            @Nullable Double ldAlpha,
             DType dtype,
             int threads,
             String libtorch,
