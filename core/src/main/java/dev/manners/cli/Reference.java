@@ -271,12 +271,12 @@ final class Reference {
 
             ## The folder of a run
 
-            What `sft` leaves in `--output-dir`:
+            What `sft`, `dpo`, `kto`, `cpo` and `orpo` leave in `--output-dir`:
 
             | File | What it holds |
             |---|---|
             | `config.yaml` | All options, the defaults too. A folder with other options is refused. |
-            | `metrics.jsonl` | One JSON object a line: `stage`, `step` and the metrics of [algorithms/sft.md](algorithms/sft.md). No clock: two equal runs write equal bytes. |
+            | `metrics.jsonl` | One JSON object a line: `stage`, `step` and the metrics that the algorithm's page explains: [sft](algorithms/sft.md), [dpo](algorithms/dpo.md), [kto](algorithms/kto.md). No clock: two equal runs write equal bytes. |
             | `timings.jsonl` | When each line of metrics was written, in seconds since the stage began in this process. |
             | `samples.jsonl` | Sample completions: `stage`, `step`, `prompt`, `completion`. |
             | `events.jsonl` | What happened and when: `started`, `resumed`, `saved`, `interrupted`, `non_finite`, `checkpoint_skipped`. |
@@ -287,6 +287,7 @@ final class Reference {
             | `model/` | The result: a Hugging Face model directory, or with `--use-peft` a PEFT adapter directory, with `README.md` and `MANIFEST.json`. |
             | `manifest.json` | Written last: the run is finished. Options, SHA-256 of what was read and written, results; apart from them the command, clock, versions, machine. |
             | `.tokenised/` | The rows as tokens. A cache; it may be removed. |
+            | `.reference/` | With `--precompute-ref-log-probs`, what the reference said. A cache; it may be removed. |
             | `.lock` | Locked while a process works in the folder. Leave it alone. |
 
             `reward` leaves the same but samples, and `results.json`: accuracy and calibration on held-out rows. An ensemble has
