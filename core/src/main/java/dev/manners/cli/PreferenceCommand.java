@@ -45,9 +45,7 @@ record PreferenceCommand(String name, String summary, Class<? extends Record> co
             @Key(value = "Leave out rows that cannot be used, instead of stopping", byDefault = "false")
             boolean skipBad,
 
-            @Key(
-                    value = "Train low-rank adapters; the reference is then the model without them",
-                    byDefault = "false")
+            @Key(value = "Train low-rank adapters; the reference is then the model without them", byDefault = "false")
             boolean usePeft,
 
             @Key(value = "Prompts whose completions are shown while training", byDefault = "[]")
@@ -65,7 +63,9 @@ record PreferenceCommand(String name, String summary, Class<? extends Record> co
 
     static Command dpo() {
         return new PreferenceCommand(
-                "dpo", "Trains a model on pairs of a chosen and a rejected completion (DPO, 15 losses).", DpoConfig.class);
+                "dpo",
+                "Trains a model on pairs of a chosen and a rejected completion (DPO, 15 losses).",
+                DpoConfig.class);
     }
 
     static Command kto() {
@@ -88,8 +88,7 @@ record PreferenceCommand(String name, String summary, Class<? extends Record> co
         return """
                 Example:
                   manners %s --model DIR --dataset %s[:-200] --eval-dataset %2$s[-200:] --output-dir runs/mine
-                The same command resumes a run that was interrupted."""
-                .formatted(name, name.equals("kto") ? "labels.jsonl" : "pairs.jsonl");
+                The same command resumes a run that was interrupted.""".formatted(name, name.equals("kto") ? "labels.jsonl" : "pairs.jsonl");
     }
 
     @Override

@@ -113,8 +113,7 @@ public record PreferenceTuning(
                         progress));
                 if (config instanceof KtoConfig kto) {
                     List<Judged> rows = judged(file, policy, run.path().resolve("rejects.jsonl"), interrupts);
-                    List<Judged> evalRows =
-                            heldOut == null ? List.of() : judged(heldOut, policy, null, interrupts);
+                    List<Judged> evalRows = heldOut == null ? List.of() : judged(heldOut, policy, null, interrupts);
                     evaluated = 0;
                     weigh(rows, kto);
                     Samples samples = Samples.of(
@@ -152,7 +151,9 @@ public record PreferenceTuning(
                             policy,
                             samplePrompts,
                             (evalPairs.isEmpty() ? pairs : evalPairs).size(),
-                            i -> (evalPairs.isEmpty() ? pairs : evalPairs).get(i).prompt(),
+                            i -> (evalPairs.isEmpty() ? pairs : evalPairs)
+                                    .get(i)
+                                    .prompt(),
                             tracker);
                     outcome = trainer(
                                     policy,
@@ -231,8 +232,9 @@ public record PreferenceTuning(
             }
         }
         if (config.syncRefModel() && lora != null) {
-            problems.add("sync_ref_model is true and use_peft too: a reference cannot take adapters over; train in full,"
-                    + " or leave sync_ref_model out");
+            problems.add(
+                    "sync_ref_model is true and use_peft too: a reference cannot take adapters over; train in full,"
+                            + " or leave sync_ref_model out");
         }
         if (!problems.isEmpty()) {
             throw BadInput.all("inputs", problems);
@@ -258,8 +260,9 @@ public record PreferenceTuning(
     private static void requireSameTokens(Tokenizer policy, Path refModel) {
         try (Tokenizer reference = Tokenizer.load(refModel)) {
             if (!policy.sha256().equals(reference.sha256())) {
-                throw new BadInput("--ref-model " + refModel + " has another tokenizer than --model: its log-probabilities"
-                        + " would be those of other texts. Give a reference with the policy's tokenizer.json");
+                throw new BadInput(
+                        "--ref-model " + refModel + " has another tokenizer than --model: its log-probabilities"
+                                + " would be those of other texts. Give a reference with the policy's tokenizer.json");
             }
         }
     }
@@ -286,8 +289,8 @@ public record PreferenceTuning(
                 key,
                 2 * pairs.size(),
                 () -> {
-                    out.println(file.path() + ": log-probabilities of %,d pairs under the reference"
-                            .formatted(pairs.size()));
+                    out.println(file.path()
+                            + ": log-probabilities of %,d pairs under the reference".formatted(pairs.size()));
                     if (!needsReference()) {
                         return DpoTrainer.precompute(policy.decoder(), null, dpo, pairs, interrupts::requested);
                     }
@@ -360,8 +363,8 @@ public record PreferenceTuning(
             out.println("%,d of %,d rows cut to max_length %,d".formatted(cut, rows.size(), limit));
         }
         if (rows.isEmpty()) {
-            throw new BadInput(file.path() + ": no row is left: every prompt fills max_length " + limit
-                    + ". Raise max_length");
+            throw new BadInput(
+                    file.path() + ": no row is left: every prompt fills max_length " + limit + ". Raise max_length");
         }
         return rows;
     }

@@ -25,8 +25,8 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/// The reference's log-probabilities of a dataset's completions (`precompute_ref_log_probs`), computed once and kept
-/// under a hash of all that they depend on: whatever changes, they are computed anew.
+/// The reference's log-probabilities of a dataset's completions (`precompute_ref_log_probs`), computed once and
+/// kept under a hash of all that they depend on: whatever changes, they are computed anew.
 ///
 /// An entry is a folder with a manifest, complete or absent, and verified when it is read.
 final class ReferenceCache {
@@ -128,8 +128,7 @@ final class ReferenceCache {
     /// @param warn told of an entry that is damaged and computed anew
     /// @return null if it was asked to stop
     /// @throws NonFinite if one is not finite: nothing is kept then
-    static float @Nullable [] get(
-            Path folder, Key key, int count, Computation compute, Consumer<String> warn) {
+    static float @Nullable [] get(Path folder, Key key, int count, Computation compute, Consumer<String> warn) {
         Path entry = folder.resolve(key.hash());
         if (Files.exists(entry)) {
             try {

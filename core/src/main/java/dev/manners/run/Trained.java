@@ -10,7 +10,11 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param base directory it was trained from
 /// @param lora null if all of it was trained
-record Trained(RunDirectory run, LoadedModel policy, Path base, @Nullable Lora lora) {
+record Trained(
+        RunDirectory run,
+        LoadedModel policy,
+        Path base,
+        @Nullable Lora lora) {
 
     String baseName() {
         return base.toAbsolutePath().normalize().getFileName().toString();

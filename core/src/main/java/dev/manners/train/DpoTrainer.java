@@ -167,9 +167,8 @@ public final class DpoTrainer {
                 watch);
     }
 
-    /// @param meansOfMicroBatches whether a mean over tokens is that of each micro-batch, averaged, as TRL takes the
-    /// one
-    /// of its `sft` loss
+    /// @param meansOfMicroBatches whether a mean over tokens is that of each micro-batch, averaged, as TRL takes
+    /// the one of its `sft` loss
     DpoTrainer(
             Decoder policy,
             @Nullable Reference reference,

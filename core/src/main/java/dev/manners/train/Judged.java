@@ -13,8 +13,8 @@ public record Judged(int[] prompt, int[] completion, boolean desirable) {
         return maxLength == 0 || prompt.length < maxLength;
     }
 
-    /// Pairs taken apart, the chosen good and the rejected bad. Neighbours are of different prompts, good and bad in
-    /// turn: KTO's KL term takes the neighbour's completion, which must not belong to the prompt.
+    /// Pairs taken apart, the chosen good and the rejected bad. Neighbours are of different prompts, good and
+    /// bad in turn: KTO's KL term takes the neighbour's completion, which must not belong to the prompt.
     public static List<Judged> unpaired(List<Pair> pairs) {
         List<Judged> rows = new ArrayList<>();
         for (int round = 0; round < 2; round++) {

@@ -98,8 +98,9 @@ public final class KtoTrainer {
         this.heldOut = fitting(heldOut);
         this.klOfMicroBatches = klOfMicroBatches;
         if (config.lossType() == KtoLoss.Type.KTO && (this.rows.size() == 1 || this.heldOut.size() == 1)) {
-            throw new BadInput("one row has no other whose completion kto's KL term could take: give two or more, or use"
-                    + " loss_type apo_zero_unpaired");
+            throw new BadInput(
+                    "one row has no other whose completion kto's KL term could take: give two or more, or use"
+                            + " loss_type apo_zero_unpaired");
         }
         if (config.syncRefModel()) {
             this.reference.requireLikePolicy();
@@ -128,9 +129,7 @@ public final class KtoTrainer {
 
     /// Rows whose prompt leaves room for a completion.
     private List<Judged> fitting(List<Judged> rows) {
-        return rows.stream()
-                .filter(r -> r.leavesRoom(config.maxLength()))
-                .toList();
+        return rows.stream().filter(r -> r.leavesRoom(config.maxLength())).toList();
     }
 
     /// Trains from the newest whole checkpoint, or from the start.
@@ -165,8 +164,8 @@ public final class KtoTrainer {
         return loss;
     }
 
-    /// z of some rows: each prompt with the completion of the row before it, the first with the last's; where there is
-    /// one row only, with that of the row before it in the data.
+    /// z of some rows: each prompt with the completion of the row before it, the first with the last's. A row
+    /// alone takes that of the row before it in the data.
     private double kl(List<Judged> of, int[] some) {
         if (config.lossType() != KtoLoss.Type.KTO) {
             return 0;

@@ -48,8 +48,8 @@ public record Pair(int[] prompt, int[] chosen, int[] rejected) {
     /// Every two completions of a row of which one is better, cut to a length.
     ///
     /// `keep_start` keeps the prompt and cuts the ends of the completions, as TRL does. `keep_end` keeps the
-    /// completions and takes from the prompt's beginning what is too much for the longer of the two, so that both are
-    /// completions of the same prompt; TRL cuts the two apart, so that they are not.
+    /// completions and takes from the prompt's beginning what is too much for the longer of the two: both
+    /// are completions of the same prompt. TRL cuts the two apart, so that they are not.
     ///
     /// @param maxLength prompt and one completion together, in tokens; 0 for no limit
     public static Fitted fitted(List<Ranking> rows, int maxLength, Truncation mode) {

@@ -66,8 +66,8 @@ final class Reference {
         }
     }
 
-    /// Takes over a share of the policy: ref ← (1 - α) ref + α policy (Gorbatovski et al. 2024, "Learn your reference
-    /// model", arXiv:2404.09656).
+    /// Takes over a share of the policy: ref ← (1 - α) ref + α policy (Gorbatovski et al. 2024, "Learn your
+    /// reference model", arXiv:2404.09656).
     ///
     /// @throws BadInput as [#requireLikePolicy]
     void follow(double alpha) {

@@ -92,17 +92,25 @@ class PreferenceCommandTest {
     void pairsTeachWhatIsPreferred(String algorithm) throws IOException {
         Path run = folder.resolve("run");
         Manners.Result result = done(words(algorithm, run));
-        assertThat(result.out()).contains("48 rows: chosen and rejected", "Done: 10 updates, held-out accuracy 100.0 %");
+        assertThat(result.out())
+                .contains("48 rows: chosen and rejected", "Done: 10 updates, held-out accuracy 100.0 %");
         Manifest.verify(run.resolve("model"));
         assertThat(Files.readString(run.resolve("model/README.md")))
                 .contains("on preferences by " + algorithm, "held-out pairs whose chosen has the higher reward");
         List<ObjectNode> lines = metrics(run);
         assertThat(lines.getFirst().path("stage").asString()).isEqualTo(algorithm);
         assertThat(lines.stream().filter(m -> m.has("eval_rewards/accuracies"))).hasSize(2);
-        assertThat(Manners.json(run.resolve("samples.jsonl")).getFirst().path("prompt").asString())
+        assertThat(Manners.json(run.resolve("samples.jsonl"))
+                        .getFirst()
+                        .path("prompt")
+                        .asString())
                 .startsWith("What is ");
         ObjectNode manifest = Json.readObject(run.resolve("manifest.json"));
-        assertThat(manifest.path("run").path("results").path("eval_rewards/accuracies").path("n").asInt())
+        assertThat(manifest.path("run")
+                        .path("results")
+                        .path("eval_rewards/accuracies")
+                        .path("n")
+                        .asInt())
                 .isEqualTo(12);
         // config.yaml alone repeats the run.
         Path again = folder.resolve("again");
@@ -118,7 +126,11 @@ class PreferenceCommandTest {
         StringBuilder lines = new StringBuilder();
         for (int i = 0; i < 24; i++) {
             lines.append(Json.MAPPER.writeValueAsString(Map.of(
-                            "prompt", "What is " + i + "?", "completion", i % 3 == 0 ? " Fine." : " No.", "label",
+                            "prompt",
+                            "What is " + i + "?",
+                            "completion",
+                            i % 3 == 0 ? " Fine." : " No.",
+                            "label",
                             i % 3 == 0)))
                     .append('\n');
         }
@@ -126,7 +138,8 @@ class PreferenceCommandTest {
         List<String> words = words("kto", folder.resolve("labelled"));
         words.set(words.indexOf("--dataset") + 1, labels.toString());
         Manners.Result result = done(words);
-        assertThat(result.out()).contains("24 rows: prompt, completion and label", "8 rows are good and 16 bad")
+        assertThat(result.out())
+                .contains("24 rows: prompt, completion and label", "8 rows are good and 16 bad")
                 .contains("desirable_weight 2.00");
         Manners.Result pairs = done(words("kto", folder.resolve("paired")));
         assertThat(pairs.out()).contains("48 pairs taken apart").doesNotContain("The paper advises");
@@ -199,11 +212,11 @@ class PreferenceCommandTest {
     @ParameterizedTest
     @ValueSource(strings = {"dpo", "kto"})
     void tr06_aSignalSavesAndTheSameCommandGoesOn(String algorithm) throws Exception {
-        assumeThat(System.getProperty("os.name")).as("signals as POSIX has them").doesNotStartWith("Windows");
+        assumeThat(System.getProperty("os.name"))
+                .as("signals as POSIX has them")
+                .doesNotStartWith("Windows");
         assumeThat(Jvm.hears(15)).as("SIGTERM is not ignored here").isTrue();
-        String[] more = algorithm.equals("dpo")
-                ? new String[] {"--precompute-ref-log-probs", "true"}
-                : new String[] {};
+        String[] more = algorithm.equals("dpo") ? new String[] {"--precompute-ref-log-probs", "true"} : new String[] {};
         Path straight = folder.resolve("straight");
         List<String> words = words(algorithm, straight, more);
         words.set(words.indexOf("--max-steps") + 1, "150");

@@ -164,8 +164,8 @@ class ReferenceCacheTest {
 
     @Test
     void neitherNanNorHalfOfItIsKept() {
-        assertThatThrownBy(() -> ReferenceCache.get(
-                        folder, KEY, 4, () -> new float[] {-1, -2, Float.NaN, -3}, warnings::add))
+        assertThatThrownBy(() ->
+                        ReferenceCache.get(folder, KEY, 4, () -> new float[] {-1, -2, Float.NaN, -3}, warnings::add))
                 .isInstanceOf(NonFinite.class)
                 .hasMessageContaining("the chosen completion of pair 2");
         assertThat(ReferenceCache.get(folder, KEY, 4, () -> null, warnings::add))

@@ -70,13 +70,20 @@ class DpoTrainerTest {
 
     private static <T extends Record> T config(Class<T> type, Map<String, ?> more) {
         Map<String, Object> options = new HashMap<>(Map.of(
-                "learning_rate", 1e-3,
-                "per_device_train_batch_size", 4,
-                "weight_decay", 0.01,
-                "bf16", false,
-                "logging_steps", 1,
-                "save_steps", 3,
-                "seed", SEED));
+                "learning_rate",
+                1e-3,
+                "per_device_train_batch_size",
+                4,
+                "weight_decay",
+                0.01,
+                "bf16",
+                false,
+                "logging_steps",
+                1,
+                "save_steps",
+                3,
+                "seed",
+                SEED));
         options.putAll(more);
         return Options.with(type, options);
     }
@@ -163,7 +170,17 @@ class DpoTrainerTest {
             try (Decoder policy = tiny()) {
                 CpoConfig config = config(
                         CpoConfig.class,
-                        Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 1.0, "cpo_alpha", 0.5, "loss_type", loss));
+                        Map.of(
+                                "learning_rate",
+                                1e-2,
+                                "max_steps",
+                                80,
+                                "beta",
+                                1.0,
+                                "cpo_alpha",
+                                0.5,
+                                "loss_type",
+                                loss));
                 assertLearnt(
                         loss,
                         policy,
@@ -180,8 +197,7 @@ class DpoTrainerTest {
             }
         }
         try (Decoder policy = tiny()) {
-            OrpoConfig config =
-                    config(OrpoConfig.class, Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 0.5));
+            OrpoConfig config = config(OrpoConfig.class, Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 0.5));
             assertLearnt(
                     "orpo",
                     policy,
@@ -203,7 +219,8 @@ class DpoTrainerTest {
                 .as(loss)
                 .isLessThan(0.5 * told.metrics.getFirst().getOrDefault("loss", Double.NaN));
         values(policy)
-                .forEach((name, after) -> assertThat(after).as(loss + " " + name).isNotEqualTo(before.get(name)));
+                .forEach(
+                        (name, after) -> assertThat(after).as(loss + " " + name).isNotEqualTo(before.get(name)));
     }
 
     @Test
@@ -237,7 +254,8 @@ class DpoTrainerTest {
     @Test
     void aPolicyTrainedInFullNeedsAReference() {
         try (Decoder policy = tiny()) {
-            assertThatThrownBy(() -> trainer(policy, null, dpo(Map.of()), pairs(2, 1), Tracker.none(), null, () -> false))
+            assertThatThrownBy(
+                            () -> trainer(policy, null, dpo(Map.of()), pairs(2, 1), Tracker.none(), null, () -> false))
                     .isInstanceOf(BadInput.class)
                     .hasMessageContaining("there is no reference");
         }
@@ -299,7 +317,8 @@ class DpoTrainerTest {
                 .mapToObj(i -> new Pair(tokens(random, 70), tokens(random, 40), tokens(random, 30)))
                 .toList();
         try (Decoder policy = tiny()) {
-            assertThat(Pieces.of(policy.config(), IntStream.range(0, 8).toArray(), i -> 140)).hasSize(2);
+            assertThat(Pieces.of(policy.config(), IntStream.range(0, 8).toArray(), i -> 140))
+                    .hasSize(2);
         }
         double together = told(dpo(Map.of("max_steps", 1, "per_device_train_batch_size", 8)), data)
                 .getFirst()
@@ -317,7 +336,8 @@ class DpoTrainerTest {
 
     // ---- the reference
 
-    /// Log-probabilities taken once give the run that computes them as it goes, to rounding: another company in a matrix
+    /// Log-probabilities taken once give the run that computes them as it goes, to rounding: another company in a
+    /// matrix
     /// product may change the last bits.
     @Test
     void whatIsPrecomputedIsWhatWouldBeComputed() {
@@ -331,10 +351,10 @@ class DpoTrainerTest {
             List<Pair> heldOut = pairs(6, SEED + 1);
             try (Decoder policy = tiny();
                     Decoder reference = other()) {
-                float[] train = Objects.requireNonNull(
-                        DpoTrainer.precompute(policy, reference, config, data, () -> false));
-                float[] held = Objects.requireNonNull(
-                        DpoTrainer.precompute(policy, reference, config, heldOut, () -> false));
+                float[] train =
+                        Objects.requireNonNull(DpoTrainer.precompute(policy, reference, config, data, () -> false));
+                float[] held =
+                        Objects.requireNonNull(DpoTrainer.precompute(policy, reference, config, heldOut, () -> false));
                 assertThat(train).hasSize(24);
                 assertSumsOfTokens(train, reference, data, config.ldAlpha());
                 // The reference is not asked again.
@@ -355,7 +375,16 @@ class DpoTrainerTest {
             try (Decoder policy = tiny();
                     Decoder reference = other()) {
                 DpoTrainer.dpo(
-                                policy, reference, config, data, heldOut, null, fly, null, Map.of(), () -> false,
+                                policy,
+                                reference,
+                                config,
+                                data,
+                                heldOut,
+                                null,
+                                fly,
+                                null,
+                                Map.of(),
+                                () -> false,
                                 step -> {})
                         .train();
             }
@@ -379,8 +408,7 @@ class DpoTrainerTest {
             for (int which = 0; which < 2; which++) {
                 int[] completion = which == 0 ? pair.chosen() : pair.rejected();
                 try (Scope scope = Scope.open()) {
-                    float[] logps = Completions.of(
-                                    List.of(new Completions.Group(pair.prompt(), List.of(completion))))
+                    float[] logps = Completions.of(List.of(new Completions.Group(pair.prompt(), List.of(completion))))
                             .logProbs(reference, 1)
                             .logps()
                             .toFloats();
@@ -440,11 +468,16 @@ class DpoTrainerTest {
 
     private static DpoConfig following(int steps, double alpha) {
         return dpo(Map.of(
-                "max_steps", steps,
-                "learning_rate", 1e-2,
-                "sync_ref_model", true,
-                "ref_model_sync_steps", 2,
-                "ref_model_mixup_alpha", alpha));
+                "max_steps",
+                steps,
+                "learning_rate",
+                1e-2,
+                "sync_ref_model",
+                true,
+                "ref_model_sync_steps",
+                2,
+                "ref_model_mixup_alpha",
+                alpha));
     }
 
     @ParameterizedTest
@@ -482,8 +515,8 @@ class DpoTrainerTest {
                     .hasMessageContaining("does not move");
         }
         try (Decoder policy = tiny();
-                Decoder wider = Decoder.initialise(
-                        SftTrainerTest.tinyLlama().put("intermediate_size", 48), SEED, DType.F32)) {
+                Decoder wider =
+                        Decoder.initialise(SftTrainerTest.tinyLlama().put("intermediate_size", 48), SEED, DType.F32)) {
             assertThatThrownBy(() ->
                             trainer(policy, wider, following(2, 0.5), pairs(4, 1), Tracker.none(), null, () -> false))
                     .isInstanceOf(BadInput.class)
@@ -639,10 +672,14 @@ class DpoTrainerTest {
                             policy,
                             reference,
                             dpo(Map.of(
-                                    "max_steps", 300,
-                                    "learning_rate", 1e-4,
-                                    "sync_ref_model", true,
-                                    "ref_model_sync_steps", 3)),
+                                    "max_steps",
+                                    300,
+                                    "learning_rate",
+                                    1e-4,
+                                    "sync_ref_model",
+                                    true,
+                                    "ref_model_sync_steps",
+                                    3)),
                             pairs(8, SEED),
                             Tracker.none(),
                             null,
@@ -706,7 +743,8 @@ class DpoTrainerTest {
     void aRankingIsEveryPairOfWhichOneIsBetter() {
         Pair.Fitted fitted = Pair.fitted(
                 List.of(ranking(
-                        new int[] {1}, new int[] {1, 2, 2, 3}, new int[] {4}, new int[] {5}, new int[] {6}, new int[] {7})),
+                        new int[] {1}, new int[] {1, 2, 2, 3}, new int[] {4}, new int[] {5}, new int[] {6}, new int[] {7
+                        })),
                 0,
                 Truncation.KEEP_START);
         assertThat(fitted.pairs()).hasSize(5);

@@ -59,13 +59,20 @@ class KtoTrainerTest {
 
     private static KtoConfig config(Map<String, ?> more) {
         Map<String, Object> options = new HashMap<>(Map.of(
-                "learning_rate", 1e-3,
-                "per_device_train_batch_size", 4,
-                "weight_decay", 0.01,
-                "bf16", false,
-                "logging_steps", 1,
-                "save_steps", 3,
-                "seed", SEED));
+                "learning_rate",
+                1e-3,
+                "per_device_train_batch_size",
+                4,
+                "weight_decay",
+                0.01,
+                "bf16",
+                false,
+                "logging_steps",
+                1,
+                "save_steps",
+                3,
+                "seed",
+                SEED));
         options.putAll(more);
         return Options.with(KtoConfig.class, options);
     }
@@ -80,16 +87,7 @@ class KtoTrainerTest {
             @Nullable Path checkpoints,
             BooleanSupplier stop) {
         return new KtoTrainer(
-                policy,
-                reference,
-                config,
-                rows,
-                heldOut,
-                tracker,
-                checkpoints,
-                Map.of("data", "d1"),
-                stop,
-                step -> {});
+                policy, reference, config, rows, heldOut, tracker, checkpoints, Map.of("data", "d1"), stop, step -> {});
     }
 
     private static List<Map<String, Double>> told(KtoConfig config, List<Judged> rows) {
@@ -113,8 +111,7 @@ class KtoTrainerTest {
                 Decoder reference = tiny()) {
             Map<String, float[]> before = values(policy);
             SftTrainerTest.Told told = new SftTrainerTest.Told();
-            KtoConfig config =
-                    config(Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 0.5, "loss_type", loss));
+            KtoConfig config = config(Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 0.5, "loss_type", loss));
             trainer(policy, reference, config, rows(4, SEED), List.of(), told, null, () -> false)
                     .train();
             assertThat(told.metrics.getFirst().get("loss")).isEqualTo(0.5, within(1e-5));
@@ -175,19 +172,25 @@ class KtoTrainerTest {
     private static List<Map<String, Double>> split(int batch, int accumulation, String loss) {
         return told(
                 config(Map.of(
-                        "per_device_train_batch_size", batch,
-                        "gradient_accumulation_steps", accumulation,
-                        "max_steps", 2,
-                        "beta", 0.3,
-                        "undesirable_weight", 1.5,
-                        "loss_type", loss)),
+                        "per_device_train_batch_size",
+                        batch,
+                        "gradient_accumulation_steps",
+                        accumulation,
+                        "max_steps",
+                        2,
+                        "beta",
+                        0.3,
+                        "undesirable_weight",
+                        1.5,
+                        "loss_type",
+                        loss)),
                 rows(16, SEED));
     }
 
     // ---- the KL term
 
-    /// max(0, mean of log π - log π_ref) of each prompt with the completion of the row before it; the last update of an
-    /// epoch has one row, whose neighbour is in the update before.
+    /// max(0, mean of log π - log π_ref) of each prompt with the completion of the row before it. The last
+    /// update of an epoch has one row, whose neighbour is in the update before.
     @ParameterizedTest
     @ValueSource(ints = {1, 2})
     void theKlTermIsOfMismatchedRows(int update) {
@@ -318,9 +321,7 @@ class KtoTrainerTest {
     void tr12_stoppedWhileItEvaluatesAndResumed(int stopAtQuestion) throws Exception {
         SftTrainerTest.Told all = new SftTrainerTest.Told();
         evaluating(all, folder.resolve("straight"), () -> false);
-        assertThat(all.metrics)
-                .filteredOn(line -> line.containsKey("eval_kl"))
-                .hasSize(2);
+        assertThat(all.metrics).filteredOn(line -> line.containsKey("eval_kl")).hasSize(2);
         SftTrainerTest.Told told = new SftTrainerTest.Told();
         int[] asked = {0};
         assertThat(evaluating(told, folder.resolve("broken"), () -> ++asked[0] >= stopAtQuestion)
