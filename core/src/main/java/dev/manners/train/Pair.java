@@ -67,13 +67,14 @@ public record Pair(int[] prompt, int[] chosen, int[] rejected) {
                         ties++;
                         continue;
                     }
-                    Pair kept = maxLength == 0 || whole.longest() <= maxLength ? whole : whole.cut(maxLength, mode);
+                    boolean fits = maxLength == 0 || whole.longest() <= maxLength;
+                    Pair kept = fits ? whole : whole.cut(maxLength, mode);
                     if (kept.prompt.length == 0 || kept.chosen.length == 0 || kept.rejected.length == 0) {
                         noRoom++;
                     } else if (Arrays.equals(kept.chosen, kept.rejected)) {
                         same++;
                     } else {
-                        cut += kept == whole ? 0 : 1;
+                        cut += fits ? 0 : 1;
                         pairs.add(kept);
                     }
                 }
