@@ -44,7 +44,8 @@ class DocsTest {
         "train/RewardTrainer loss/RewardLoss, reward.md",
         "train/GrpoTrainer, grpo.md",
         "train/DpoTrainer loss/PreferenceLoss loss/Pairs loss/CpoLoss loss/OrpoLoss, dpo.md",
-        "train/KtoTrainer loss/KtoLoss, kto.md"
+        "train/KtoTrainer loss/KtoLoss, kto.md",
+        "train/PpoTrainer loss/PpoLoss, ppo.md"
     })
     void everyMetricAndEventOfATrainerIsExplained(String sources, String page) throws IOException {
         Set<String> told = new TreeSet<>();

@@ -30,6 +30,7 @@ public final class Main {
             PreferenceCommand.cpo(),
             PreferenceCommand.orpo(),
             new RewardCommand(),
+            new PpoCommand(),
             RewardTrainingCommand.grpo(),
             RewardTrainingCommand.rloo(),
             RewardTrainingCommand.reinforce(),

@@ -217,7 +217,7 @@ final class Reference {
             | 0 | Done. |
             | 1 | Training met a number that is not finite; memory ran out; `doctor` found something missing; the launcher found no Java or could not build; or a bug of ours. |
             | 2 | Something given cannot be used: an option, a file, a dataset row, a model directory. Nothing was trained. Also `manners` without a command. |
-            | 128 + n | Ended by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. `sft`, `reward` and `run` finish the update and save first; the second signal ends them at once. |
+            | 128 + n | Ended by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Commands that train, and `run`, finish the update and save first; the second signal ends them at once. |
 
             ## Environment variables
 
@@ -292,6 +292,9 @@ final class Reference {
 
             `reward` leaves the same but samples, and `results.json`: accuracy and calibration on held-out rows. An ensemble has
             `member-0/`, `member-1/`, ... in the place of `model/`, and with `--warm` the mean of their weights in `warm/`.
+
+            `grpo`, `rloo`, `reinforce`, `raft` and `ppo` leave the same but `rejects.jsonl` and `.tokenised/`; their samples
+            carry rewards and advantages. `ppo` adds `value_model/`, the value model it was trained with.
 
             `run` writes these files too, but for `model/` and `rejects.jsonl`. Lines carry their stage: `pretrain`, `sft`, and
             `pretrain_held_out` and `sft_held_out` for the rates on held-out prompts. It adds:

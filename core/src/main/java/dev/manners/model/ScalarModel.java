@@ -72,6 +72,16 @@ public final class ScalarModel implements AutoCloseable {
         }
     }
 
+    /// Whether a directory holds a model with a head of its own, and not a language model without one.
+    public static boolean hasHead(Path directory) {
+        if (isClassifier(Blueprint.read(directory.resolve("config.json")).json())) {
+            return true;
+        }
+        try (Safetensors stored = Safetensors.open(directory)) {
+            return stored.names().contains(HEAD);
+        }
+    }
+
     /// Whether a config.json is that of a sequence classifier.
     private static boolean isClassifier(ObjectNode json) {
         return json.path("architectures").path(0).asString("").endsWith("ForSequenceClassification");

@@ -30,12 +30,23 @@ public record RewardFuncs(
         @Key(
                 value =
                         "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
-                                + " prefix_match, format, repetition, soft_overlong, reward_model",
-                required = true)
+                                + " prefix_match, format, repetition, soft_overlong, reward_model; none: reward_model",
+                byDefault = "[]")
         List<String> rewardFuncs,
 
-        @Key("Directory of the reward model that reward_funcs calls reward_model") @Nullable
-        Path rewardModel,
+        @Key(
+                value = "Directory of what reward_funcs calls reward_model; several are an ensemble",
+                byDefault = "[]")
+        List<Path> rewardModel,
+
+        @Key(
+                value = "How several become one: the mean of their scores, the least (wco), the mean less ensemble_lambda"
+                        + " times the variance (uwo); or one model with the mean of their weights (warm)",
+                byDefault = "mean")
+        Combination ensemble,
+
+        @Key(value = "λ of ensemble uwo", byDefault = "0.1", min = 0)
+        double ensembleLambda,
 
         @Key(value = "Weight of each; none: 1", byDefault = "[]")
         List<String> rewardWeights,
@@ -49,6 +60,14 @@ public record RewardFuncs(
         @Key(value = "Tokens before the longest completion over which soft_overlong grows", byDefault = "64", min = 0)
         int softPunishCache)
         implements Checked {
+
+    /// How several reward models become one.
+    public enum Combination {
+        MEAN,
+        WCO,
+        UWO,
+        WARM
+    }
 
     private enum Name {
         NUMERIC_ANSWER,
@@ -75,18 +94,22 @@ public record RewardFuncs(
                 problems.add("reward_funcs holds " + name + ", expected some of " + known);
             }
         }
-        if (rewardFuncs.isEmpty()) {
-            problems.add("reward_funcs is empty, expected some of " + known);
+        if (names().isEmpty()) {
+            problems.add("reward_funcs is empty, expected some of " + known + "; or give a reward_model");
         }
-        if (!rewardWeights.isEmpty() && rewardWeights.size() != rewardFuncs.size()) {
+        if (!rewardWeights.isEmpty() && rewardWeights.size() != names().size()) {
             problems.add("reward_weights has " + rewardWeights.size() + " numbers and reward_funcs "
-                    + rewardFuncs.size() + " names: give one for each");
+                    + names().size() + " names: give one for each");
         }
-        if (rewardFuncs.contains(lower(Name.REWARD_MODEL)) != (rewardModel != null)) {
+        if (names().contains(lower(Name.REWARD_MODEL)) == rewardModel.isEmpty()) {
             problems.add(
-                    rewardModel == null
+                    rewardModel.isEmpty()
                             ? "reward_funcs holds reward_model, but no reward_model names its directory"
                             : "reward_model is given, but reward_funcs does not hold reward_model");
+        }
+        if (ensemble != Combination.MEAN && rewardModel.size() < 2) {
+            problems.add("ensemble combines several reward models, and " + rewardModel.size()
+                    + " are given: repeat --reward-model");
         }
         for (String weight : rewardWeights) {
             try {
@@ -104,12 +127,21 @@ public record RewardFuncs(
         return name.name().toLowerCase(Locale.ROOT);
     }
 
-    /// Their weighted sum.
+    /// The rewards there are: a reward model that is given need not be named.
+    List<String> names() {
+        return rewardFuncs.isEmpty() && !rewardModel.isEmpty() ? List.of(lower(Name.REWARD_MODEL)) : rewardFuncs;
+    }
+
+    /// Their weighted sum. A reward model alone is not held back where it fails, as one beside others is: a model that
+    /// is broken must end the run.
     ///
     /// @param maxCompletionLength where completions are cut off
     /// @param learned the reward model, where there is one
     Reward reward(int maxCompletionLength, @Nullable Reward learned) {
-        List<Reward> rewards = rewardFuncs.stream()
+        if (learned != null && names().size() == 1 && rewardWeights.isEmpty()) {
+            return learned;
+        }
+        List<Reward> rewards = names().stream()
                 .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength, learned))
                 .toList();
         List<Double> weights = rewardWeights.isEmpty()

@@ -10,14 +10,10 @@ import dev.manners.files.Printable;
 import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
-import dev.manners.model.ScalarModel;
 import dev.manners.reward.Reward;
-import dev.manners.reward.RewardModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
-import dev.manners.text.Tokenizer;
-import dev.manners.train.Evaluation;
 import dev.manners.train.GrpoTrainer;
 import dev.manners.train.Health;
 import dev.manners.train.Outcome;
@@ -32,7 +28,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /// A model directory, prompts and rewards in; a model directory out that earns more: GRPO and its relatives.
@@ -59,25 +54,15 @@ public record RewardTraining(
     /// Completions that are sampled at a time, at most: memory for their keys and values is taken beforehand.
     private static final int SLOTS = 128;
 
-    /// Prompts of an evaluation are numbered apart from those of training, and so have other random numbers.
-    private static final long EVALUATION = 1L << 30;
-
     /// @return whether it came to its end; false if it was interrupted or ended by an alarm
     public boolean run(Interrupts interrupts) {
         Instant began = Instant.now();
         refuseAtOnce();
-        DType dtype = dtype();
+        DType dtype = Stage.dtype(config.training());
         boolean ownReference = config.beta() != 0 && lora == null;
         try (RunDirectory run = RunDirectory.open(outputDir, resolved, List.of(model));
                 LoadedModel policy = LoadedModel.open(model, null, dtype, allowNonfinite);
                 LoadedModel reference = ownReference ? LoadedModel.open(model, null, dtype, allowNonfinite) : null;
-                ScalarModel scores = rewardFuncs.rewardModel() == null
-                        ? null
-                        : ScalarModel.load(
-                                rewardFuncs.rewardModel(),
-                                dtype,
-                                config.training().seed(),
-                                allowNonfinite);
                 DatasetFile file = DatasetFile.open(dataset);
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
@@ -85,7 +70,6 @@ public record RewardTraining(
             if (lora != null) {
                 policy.decoder().attach(lora, config.training().seed());
             }
-            Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), learned(policy, scores));
             Prompts prompts = prompts(file, policy, interrupts);
             out.println(Printable.escape(file.path() + ": " + prompts.size() + " prompts, the longest of "
                     + prompts.longest() + " tokens"
@@ -95,7 +79,10 @@ public record RewardTraining(
             Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
             Map<String, String> inputs = LoadedModel.hashes(model);
             Map<String, String> fingerprint = fingerprint(inputs, file, heldOut, dtype);
-            try (Progress progress = Progress.of(algorithm)) {
+            boolean chat = prompts.get(0).prompt().isArray();
+            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, chat, dtype, allowNonfinite);
+                    Progress progress = Progress.of(algorithm)) {
+                Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), scorers.reward());
                 Tracker tracker = Tracker.all(List.of(
                         new MetricsLog(run.path(), algorithm),
                         new TensorBoardEvents(run.path().resolve("tensorboard"), algorithm + "/"),
@@ -107,7 +94,7 @@ public record RewardTraining(
                         rollouts(policy, prompts, reward, interrupts),
                         evaluated == null
                                 ? step -> Map.of()
-                                : new HeldOutRewards(rollouts(policy, evaluated, reward, interrupts), EVALUATION),
+                                : new HeldOutRewards(rollouts(policy, evaluated, reward, interrupts)),
                         tracker,
                         run.path(),
                         fingerprint,
@@ -122,21 +109,6 @@ public record RewardTraining(
         }
     }
 
-    /// Mean rewards on prompts that are not trained on, one completion each.
-    private record HeldOutRewards(Rollouts rollouts, long number) implements Evaluation {
-
-        @Override
-        public @Nullable Map<String, Double> at(long step) {
-            Map<String, Double> measured = rollouts.measure(number);
-            if (measured == null) {
-                return null;
-            }
-            Map<String, Double> metrics = new LinkedHashMap<>();
-            measured.forEach((name, value) -> metrics.put("eval_" + name, value));
-            return metrics;
-        }
-    }
-
     /// What can be seen to be wrong before anything is read or written, all in one message.
     private void refuseAtOnce() {
         List<String> problems = new ArrayList<>(ModelDirectory.problems(model, lora));
@@ -147,9 +119,7 @@ public record RewardTraining(
                 problems.addAll(e.problems());
             }
         }
-        if (rewardFuncs.rewardModel() != null) {
-            problems.addAll(ModelDirectory.problems(rewardFuncs.rewardModel(), null));
-        }
+        rewardFuncs.rewardModel().forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
         if (config.rollout().syncRefModel() && (lora != null || config.beta() == 0)) {
             problems.add("sync_ref_model is true, but "
                     + (lora != null
@@ -161,11 +131,6 @@ public record RewardTraining(
         }
     }
 
-    private DType dtype() {
-        Boolean asked = config.training().bf16();
-        return (asked == null ? LibTorch.hasFastBf16() : asked) ? DType.BF16 : DType.F32;
-    }
-
     private Prompts prompts(DatasetFile file, LoadedModel policy, Interrupts interrupts) {
         int room = policy.decoder().config().maxPositions() - 1;
         return Prompts.of(
@@ -175,20 +140,6 @@ public record RewardTraining(
                 room,
                 skipBad,
                 n -> interrupts.stopIfRequested());
-    }
-
-    /// The reward model, if there is one: it must read what the policy writes.
-    private @Nullable Reward learned(LoadedModel policy, @Nullable ScalarModel scores) {
-        Path directory = rewardFuncs.rewardModel();
-        if (scores == null || directory == null) {
-            return null;
-        }
-        try (Tokenizer reads = Tokenizer.load(directory)) {
-            RewardModel.requireSameTokens(policy.tokenizer(), reads, scores);
-        }
-        return policy.chat()
-                .map(format -> RewardModel.ofChat("reward_model", scores, format))
-                .orElseGet(() -> new RewardModel("reward_model", scores));
     }
 
     private Rollouts rollouts(LoadedModel policy, Prompts prompts, Reward reward, Interrupts interrupts) {
@@ -208,23 +159,12 @@ public record RewardTraining(
     /// What must be the same for a run to be resumed.
     private Map<String, String> fingerprint(
             Map<String, String> inputs, DatasetFile file, @Nullable DatasetFile heldOut, DType dtype) {
-        Map<String, String> fingerprint = new TreeMap<>();
+        Map<String, String> fingerprint = Fingerprint.of(resolved, dtype);
         inputs.forEach((name, hash) -> fingerprint.put("model/" + name, hash));
-        Path scores = rewardFuncs.rewardModel();
-        if (scores != null) {
-            LoadedModel.hashes(scores).forEach((name, hash) -> fingerprint.put("reward_model/" + name, hash));
-        }
+        RewardModels.hashes(rewardFuncs)
+                .forEach((role, hashes) -> hashes.forEach((name, hash) -> fingerprint.put(role + "/" + name, hash)));
         fingerprint.put("dataset", file.sha256() + " " + file.range());
         fingerprint.put("eval_dataset", heldOut == null ? "none" : heldOut.sha256() + " " + heldOut.range());
-        fingerprint.put("dtype", String.valueOf(dtype));
-        fingerprint.put("threads", String.valueOf(LibTorch.threads()));
-        fingerprint.put("libtorch", LibTorch.version());
-        fingerprint.put("manners", RunDirectory.version());
-        resolved.forEach((key, value) -> {
-            if (!key.equals("output_dir")) {
-                fingerprint.put("option/" + key, String.valueOf(value));
-            }
-        });
         return fingerprint;
     }
 
@@ -255,7 +195,7 @@ public record RewardTraining(
         ModelCard card = new ModelCard(
                         run.path().getFileName().toString(), base, lora == null ? "finetune" : "adapter", null)
                 .paragraph("Trained from " + base + " against rewards ("
-                        + String.join(", ", rewardFuncs.rewardFuncs()) + ") by " + algorithm + " with Manners "
+                        + String.join(", ", rewardFuncs.names()) + ") by " + algorithm + " with Manners "
                         + RunDirectory.version() + ": " + outcome.steps() + " updates on "
                         + dataset.replaceAll(".*/", "") + ".")
                 .table("result", "value", results)

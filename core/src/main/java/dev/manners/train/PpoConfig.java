@@ -95,8 +95,7 @@ public record PpoConfig(
         /// On the completion's last token: the stop token, or the last before it was cut off.
         LAST_TOKEN,
         /// On the first padding behind the stop token, which is kept alive for it, as in TRL and in OpenAI's code
-        /// (trl#3750). For
-        /// comparisons.
+        /// (trl#3750). For comparisons.
         TRL
     }
 

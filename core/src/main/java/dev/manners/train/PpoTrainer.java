@@ -24,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -41,9 +42,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///            mean_t max(-A ρ, -A clip(ρ, 1 ± ε)) + c_v ½ mean_t max((V - G)², (clip(V, V_old ± ε_v) - G)²)
 ///
 /// Policy and value function are two models (a shared trunk hurts), the latter starts as the reward model, and one
-/// optimizer moves both. Every mean is over real tokens, of the whole update, so that loss and gradient do not depend
-/// on
-/// how it is split. Which detail is where, and every metric: docs/algorithms/ppo.md.
+/// optimizer moves both. Every mean is over real tokens, of the whole update, so that loss and gradient do not
+/// depend on how it is split. Which detail is where, and every metric: docs/algorithms/ppo.md.
 public final class PpoTrainer {
 
     /// How far the mean ratio of a step's first update, where policy and old policy are one, may be from 1. The
@@ -67,6 +67,8 @@ public final class PpoTrainer {
     private long episodes;
     /// The step's metrics.
     private Tally seen = new Tally();
+    /// The mean ratio of each of the step's updates.
+    private final List<Double> ratios = new ArrayList<>();
     private final Means means = new Means();
 
     /// @param reference what the policy may not leave too far, or null: the policy without its adapters
@@ -125,6 +127,11 @@ public final class PpoTrainer {
         }
     }
 
+    /// The alarms and what to say of the run at its end.
+    public Health health() {
+        return health;
+    }
+
     /// What the updates of a step have in common, episode by episode end to end. A state is what comes before a token;
     /// there are as many as tokens, and one more behind an episode whose score is placed there
     /// ([PpoConfig.RewardPlacement#TRL]).
@@ -156,6 +163,7 @@ public final class PpoTrainer {
         // 4. Updates.
         int each = config.episodes() / config.numMiniBatches();
         double loss = 0;
+        ratios.clear();
         for (int epoch = 0; epoch < config.numPpoEpochs(); epoch++) {
             int[] order = Sampler.order(
                     Sampler.Order.RANDOM,
@@ -164,9 +172,10 @@ public final class PpoTrainer {
                     config.episodes());
             for (int m = 0; m < config.numMiniBatches(); m++) {
                 int[] mini = Arrays.copyOfRange(order, m * each, (m + 1) * each);
-                loss += update(experience, mini, learningRate, epoch == 0 && m == 0);
+                loss += update(step, experience, mini, learningRate, epoch == 0 && m == 0);
             }
         }
+        spread(ratios).ifPresent(variance -> seen.mean("val/ratio_var", variance, 1));
         episodes += config.episodes();
         Map<String, Double> all = new LinkedHashMap<>(rollout.metrics());
         all.putAll(seen.values());
@@ -179,8 +188,9 @@ public final class PpoTrainer {
     }
 
     /// The step's metrics under the names that health knows.
-    private static Map<String, Double> healthy(Map<String, Double> metrics) {
+    private Map<String, Double> healthy(Map<String, Double> metrics) {
         Map<String, Double> named = new LinkedHashMap<>(metrics);
+        named.put("grad_norm", course.gradNorm());
         Map.of(
                         "policy/entropy_avg", "entropy",
                         "policy/clipfrac_avg", "clip_ratio/region_mean",
@@ -327,25 +337,44 @@ public final class PpoTrainer {
 
     /// One update with some of a step's episodes.
     ///
+    /// @param step steps made before
     /// @param first whether the policy still is the one that sampled
-    private double update(Experience experience, int[] mini, double learningRate, boolean first) {
+    private double update(long step, Experience experience, int[] mini, double learningRate, boolean first) {
         Window overTokens = new Window(mini.length, sum(experience.tokens, mini));
         Window overStates = new Window(mini.length, sum(experience.states, mini));
         double loss = 0;
         Tally ofUpdate = new Tally();
-        for (int[] piece : pieces(experience.samples, mini)) {
-            try (Scope scope = Scope.open()) {
-                Completions batch = batch(experience.samples, piece);
-                loss += policyLoss(experience, batch, piece, overTokens, ofUpdate);
-                loss += valueLoss(experience, batch, piece, overStates, ofUpdate);
+        try (Phase phase = Phase.of("forward_backward", step)) {
+            for (int[] piece : pieces(experience.samples, mini)) {
+                try (Scope scope = Scope.open()) {
+                    Completions batch = batch(experience.samples, piece);
+                    loss += policyLoss(experience, batch, piece, overTokens, ofUpdate);
+                    loss += valueLoss(experience, batch, piece, overStates, ofUpdate);
+                }
             }
         }
+        double ratio = ofUpdate.values().getOrDefault("val/ratio", Double.NaN);
+        ratios.add(ratio);
         if (first) {
-            requireSamePolicy(ofUpdate.values().getOrDefault("val/ratio", Double.NaN));
+            requireSamePolicy(ratio);
         }
         tell(ofUpdate);
-        course.update(loss, learningRate);
+        try (Phase phase = Phase.of("update", step)) {
+            course.update(loss, learningRate);
+        }
         return loss;
+    }
+
+    /// Variance, with n - 1; none of fewer than two.
+    private static OptionalDouble spread(List<Double> values) {
+        int n = values.size();
+        double mean = values.stream().mapToDouble(v -> v).sum() / n;
+        return n < 2
+                ? OptionalDouble.empty()
+                : OptionalDouble.of(values.stream()
+                                .mapToDouble(v -> (v - mean) * (v - mean))
+                                .sum()
+                        / (n - 1));
     }
 
     /// Each update counts once in a step's metrics.

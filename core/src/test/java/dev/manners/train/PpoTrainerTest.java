@@ -3,6 +3,7 @@ package dev.manners.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.BadInput;
 import dev.manners.NonFinite;
@@ -14,6 +15,7 @@ import dev.manners.data.Sampler;
 import dev.manners.files.Sha256;
 import dev.manners.model.Decoder;
 import dev.manners.model.Dropout;
+import dev.manners.model.Lora;
 import dev.manners.model.Parameter;
 import dev.manners.model.ScalarModel;
 import dev.manners.model.Sequences;
@@ -27,6 +29,7 @@ import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Philox;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import dev.manners.testing.NativeMemory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,6 +42,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -53,6 +57,7 @@ class PpoTrainerTest {
 
     private static final long SEED = Long.getLong("tests.seed", 42);
     private static final int STOP = 2;
+    private static final int LEAK_STEPS = 240;
 
     @TempDir
     Path folder;
@@ -647,6 +652,224 @@ class PpoTrainerTest {
             policy.parameters().forEach(p -> assertThat(p.value().toFloats()).isEqualTo(before.get(p.name())));
             assertThat(folder.resolve("nan/checkpoint-1")).doesNotExist();
         }
+    }
+
+    @Test
+    void theAdaptiveControllerMovesTheCoefficientAsByHand() {
+        PpoConfig config = config(Map.of(
+                "max_steps", 4, "adap_kl_ctrl", true, "target", 0.5, "horizon", 100, "kl_coef", 0.3, "save_steps", 0));
+        SftTrainerTest.Told told = new SftTrainerTest.Told();
+        run(config, told, null);
+        double coefficient = 0.3;
+        for (Map<String, Double> line : told.metrics) {
+            assertThat(line.get("kl_coef")).isCloseTo(coefficient, within(1e-12));
+            double kl = Objects.requireNonNull(line.get("objective/kl"));
+            assertThat(line.get("objective/non_score_reward")).isCloseTo(-coefficient * kl, within(1e-9));
+            double error = Math.max(-0.2, Math.min(0.2, (kl - 0.5) / 0.5));
+            coefficient *= 1 + error * config.episodes() / 100;
+        }
+        assertThat(coefficient).isNotCloseTo(0.3, within(1e-3));
+    }
+
+    /// A reward that cannot score anything.
+    private static Reward silent() {
+        return new Reward() {
+            @Override
+            public String name() {
+                return "silent";
+            }
+
+            @Override
+            public List<Score> score(List<Candidate> candidates) {
+                return candidates.stream()
+                        .map(c -> Score.none("silent", "nothing to say"))
+                        .toList();
+            }
+        };
+    }
+
+    @Test
+    void unscorableCompletionsEarnThePenaltyAlone() {
+        SftTrainerTest.Told told = new SftTrainerTest.Told();
+        try (Decoder policy = SftTrainerTest.tiny();
+                Decoder reference = other();
+                ScalarModel value = value(policy)) {
+            PpoConfig config = config(Map.of("max_steps", 1, "save_steps", 0, "missing_eos_penalty", 1));
+            new PpoTrainer(
+                            policy,
+                            reference,
+                            value,
+                            config,
+                            rollouts(policy, config, silent(), () -> false),
+                            step -> Map.of(),
+                            told,
+                            null,
+                            Map.of(),
+                            () -> false)
+                    .train();
+        }
+        Map<String, Double> line = told.metrics.getFirst();
+        assertThat(line).doesNotContainKeys("objective/scores", "reward").containsEntry("frac_unscorable", 1.0);
+        assertThat(line.get("objective/rlhf_reward")).isEqualTo(line.get("objective/non_score_reward"));
+        assertThat(line.get("objective/kl")).isNotZero();
+        assertThat(line.get("grad_norm")).isPositive();
+    }
+
+    @Test
+    void aCompletionThatWasCutOffPaysThePenalty() {
+        SftTrainerTest.Told free = new SftTrainerTest.Told();
+        SftTrainerTest.Told fined = new SftTrainerTest.Told();
+        run(config(Map.of("max_steps", 1, "save_steps", 0)), free, null);
+        run(config(Map.of("max_steps", 1, "save_steps", 0, "missing_eos_penalty", 0.75)), fined, null);
+        Map<String, Double> line = fined.metrics.getFirst();
+        double cut = Objects.requireNonNull(line.get("completions/clipped_ratio"));
+        assertThat(cut).isBetween(0.1, 0.9);
+        assertThat(line.get("objective/scores"))
+                .isCloseTo(
+                        Objects.requireNonNull(free.metrics.getFirst().get("objective/scores")) - 0.75 * cut,
+                        within(1e-9));
+        assertThat(line.get("reward"))
+                .as("what the reward said, without the penalty")
+                .isEqualTo(free.metrics.getFirst().get("reward"));
+    }
+
+    @Test
+    void withAdaptersTheBaseIsTheReferenceAndStaysAsItIs() {
+        SftTrainerTest.Told told = new SftTrainerTest.Told();
+        Lora lora = new Lora(4, 8, 0.1, false, List.of("all-linear"));
+        try (Decoder policy = SftTrainerTest.tiny();
+                ScalarModel value = value(policy)) {
+            policy.attach(lora, SEED);
+            value.attach(lora, SEED);
+            Map<String, float[]> before = weights(policy, value);
+            PpoConfig config = config(Map.of("max_steps", 3, "save_steps", 0, "learning_rate", 1e-2));
+            new PpoTrainer(
+                            policy,
+                            null,
+                            value,
+                            config,
+                            rollouts(policy, config, small(), () -> false),
+                            step -> Map.of(),
+                            told,
+                            null,
+                            Map.of(),
+                            () -> false)
+                    .train();
+            weights(policy, value).forEach((name, now) -> {
+                if (name.contains("lora_") || name.contains("score")) {
+                    assertThat(now).as(name).isNotEqualTo(before.get(name));
+                } else {
+                    assertThat(now).as(name).isEqualTo(before.get(name));
+                }
+            });
+        }
+        assertThat(told.metrics.getFirst().get("objective/kl"))
+                .as("adapters begin as nothing")
+                .isCloseTo(0, within(1e-6));
+        assertThat(Math.abs(Objects.requireNonNull(told.metrics.getLast().get("objective/kl"))))
+                .isGreaterThan(1e-4);
+    }
+
+    @Test
+    void tr10_anAlarmEndsTheRunWhereThatIsAskedFor() {
+        Map<String, Object> options = new HashMap<>(Map.of("max_steps", 30, "stop_on_alarm", true, "save_steps", 0));
+        SftTrainerTest.Told told = new SftTrainerTest.Told();
+        try (Decoder policy = SftTrainerTest.tiny();
+                Decoder reference = other();
+                ScalarModel value = value(policy)) {
+            PpoConfig config = config(options);
+            PpoTrainer trainer = new PpoTrainer(
+                    policy,
+                    reference,
+                    value,
+                    config,
+                    rollouts(policy, config, always(), () -> false),
+                    step -> Map.of(),
+                    told,
+                    null,
+                    Map.of(),
+                    () -> false);
+            Outcome outcome = trainer.train();
+            assertThat(outcome.interrupted()).isTrue();
+            assertThat(outcome.steps())
+                    .as("patience of the range of reward_std")
+                    .isEqualTo(10);
+            assertThat(trainer.health().stopped()).isTrue();
+            assertThat(trainer.health().verdict().word()).isEqualTo("dead");
+        }
+        assertThat(told.events).contains("alarm", "interrupted", "verdict");
+    }
+
+    /// The same for everything.
+    private static Reward always() {
+        return new Reward() {
+            @Override
+            public String name() {
+                return "always";
+            }
+
+            @Override
+            public List<Score> score(List<Candidate> candidates) {
+                return candidates.stream()
+                        .map(c -> Score.of("always", 1, "one for all"))
+                        .toList();
+            }
+        };
+    }
+
+    @Test
+    void tr08_nativeMemoryStaysFlatOverHundredsOfSteps() {
+        assumeThat(NativeMemory.inUse()).as("glibc's mallinfo2").isPresent();
+        List<Long> inUse = inUseAfterSteps(() -> {});
+        assertThat(medianGrowth(inUse)).as("bytes kept by a step, median").isLessThan(64);
+        assertThat(inUse.get(LEAK_STEPS - 10) - inUse.get(LEAK_STEPS / 3))
+                .as("bytes kept by the steps from a third on")
+                .isLessThan(20L << 20);
+        // The measure would see one scalar leaked by every step.
+        List<Tensor> leaked = new ArrayList<>();
+        List<Long> leaking = inUseAfterSteps(() -> {
+            try (Scope scope = Scope.open()) {
+                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
+            }
+        });
+        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking step").isGreaterThan(64);
+        leaked.forEach(Tensor::close);
+    }
+
+    private List<Long> inUseAfterSteps(Runnable everyStep) {
+        List<Long> inUse = new ArrayList<>();
+        Tracker measuring = new Tracker() {
+            @Override
+            public void progress(long step, long total, Map<String, Double> shown) {
+                everyStep.run();
+                inUse.add(NativeMemory.inUse().orElseThrow());
+            }
+        };
+        run(
+                config(Map.of(
+                        "max_steps",
+                        LEAK_STEPS,
+                        "response_length",
+                        3,
+                        "num_ppo_epochs",
+                        1,
+                        "learning_rate",
+                        1e-6,
+                        "log_completions",
+                        false,
+                        "save_steps",
+                        0)),
+                measuring,
+                null);
+        return inUse;
+    }
+
+    private static long medianGrowth(List<Long> inUse) {
+        long[] grown = IntStream.range(LEAK_STEPS / 3, LEAK_STEPS - 10)
+                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
+                .sorted()
+                .toArray();
+        return grown[grown.length / 2];
     }
 
     @Test
