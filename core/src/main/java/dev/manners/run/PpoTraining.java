@@ -33,7 +33,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -184,13 +183,15 @@ public record PpoTraining(
 
     /// Every model directory that is given, the policy's first.
     private List<Path> directories() {
-        return Stream.concat(Stream.of(model), Stream.concat(rewardModels.rewardModel().stream(), optional()))
-                .distinct()
-                .toList();
-    }
-
-    private Stream<Path> optional() {
-        return Stream.of(refModel, valueModel).filter(Objects::nonNull).map(Objects::requireNonNull);
+        List<Path> all = new ArrayList<>(List.of(model));
+        if (refModel != null) {
+            all.add(refModel);
+        }
+        if (valueModel != null) {
+            all.add(valueModel);
+        }
+        all.addAll(rewardModels.rewardModel());
+        return all.stream().distinct().toList();
     }
 
     /// The files' hashes of every directory, by what it is for.

@@ -19,6 +19,7 @@ import dev.manners.testing.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -93,11 +94,12 @@ class PpoCommandTest {
                 "1"));
         List<String> usual = List.copyOf(words);
         for (int i = 0; i < more.length; i++) {
-            int at = usual.indexOf(more[i].toString());
-            if (at >= 0) {
+            String word = more[i].toString();
+            int at = usual.indexOf(word);
+            if (word.startsWith("--") && at >= 0) {
                 words.set(at + 1, more[++i].toString());
             } else {
-                words.add(more[i].toString());
+                words.add(word);
             }
         }
         return words;
@@ -249,31 +251,29 @@ class PpoCommandTest {
         }
         // With adapters the reference is the policy without them: at first there is no KL, then there is.
         List<ObjectNode> metrics = Manners.json(folder.resolve("a/metrics.jsonl"));
-        assertThat(metrics.getFirst().path("objective/kl").asDouble()).isZero();
-        assertThat(metrics.getLast().path("objective/kl").asDouble()).isNotZero();
+        assertThat(metrics.getFirst().path("objective/kl").asDouble()).isCloseTo(0, within(1e-6));
+        assertThat(metrics.getLast().path("objective/kl").asDouble()).isNotCloseTo(0, within(1e-4));
     }
 
     @Test
     void rl08_aModelThatDoesNotReadWhatThePolicyWritesIsRefused() throws IOException {
-        Path reward = rewardModel("reward", 3);
-        ObjectNode tokenizer = Json.readObject(reward.resolve("tokenizer.json"));
-        tokenizer.put("version", "1.1");
-        Files.writeString(reward.resolve("tokenizer.json"), tokenizer.toString());
-        for (String option : List.of("--reward-model", "--value-model", "--ref-model")) {
-            List<String> words = words(folder.resolve("run"), option, option.equals("--ref-model") ? other() : reward);
-            words.addAll(List.of("--reward-funcs", "prefix_match"));
-            Manners.Result result = Manners.run(words);
-            assertThat(result.code()).as(option).isEqualTo(2);
-            assertThat(result.err()).as(option).contains("tokenizer.json");
+        Map<String, Path> others = Map.of(
+                "--reward-model", otherTokenizer(rewardModel("reward", 3)),
+                "--value-model", otherTokenizer(rewardModel("value", 4)),
+                "--ref-model", otherTokenizer(TinyModel.write(folder.resolve("reference"))));
+        for (Map.Entry<String, Path> other : others.entrySet()) {
+            Manners.Result result = Manners.run(
+                    words(folder.resolve("run"), "--reward-funcs", "prefix_match", other.getKey(), other.getValue()));
+            assertThat(result.code()).as(other.getKey()).isEqualTo(2);
+            assertThat(result.err()).as(other.getKey()).contains("tokenizer.json", "another", "" + other.getValue());
         }
+        assertThat(folder.resolve("run/metrics.jsonl")).doesNotExist();
     }
 
-    private Path other() throws IOException {
-        Path other = TinyModel.write(folder.resolve("other"));
-        ObjectNode tokenizer = Json.readObject(other.resolve("tokenizer.json"));
-        tokenizer.put("version", "1.1");
-        Files.writeString(other.resolve("tokenizer.json"), tokenizer.toString());
-        return other;
+    /// The same words, but nobody can know.
+    private static Path otherTokenizer(Path directory) throws IOException {
+        Files.writeString(directory.resolve("tokenizer.json"), "\n", StandardOpenOption.APPEND);
+        return directory;
     }
 
     @Test

@@ -57,7 +57,7 @@ class PpoTrainerTest {
 
     private static final long SEED = Long.getLong("tests.seed", 42);
     private static final int STOP = 2;
-    private static final int LEAK_STEPS = 240;
+    private static final int LEAK_STEPS = 150;
 
     @TempDir
     Path folder;
