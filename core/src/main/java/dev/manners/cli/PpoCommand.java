@@ -6,7 +6,6 @@ import dev.manners.model.Lora;
 import dev.manners.run.Interrupts;
 import dev.manners.run.PpoTraining;
 import dev.manners.run.RewardFuncs;
-import dev.manners.run.RewardModels;
 import dev.manners.train.PpoConfig;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -81,7 +80,7 @@ final class PpoCommand implements Command {
 
     @Override
     public List<Class<? extends Record>> options() {
-        return List.of(PpoOptions.class, RewardModels.class, RewardFuncs.class, PpoConfig.class, Lora.class);
+        return List.of(PpoOptions.class, RewardFuncs.class, PpoConfig.class, Lora.class);
     }
 
     @Override
@@ -90,7 +89,7 @@ final class PpoCommand implements Command {
         PpoOptions options = (PpoOptions) bound.get(0);
         ModelOptions.useThreads(options.threads());
         Map<String, Object> resolved = new LinkedHashMap<>();
-        for (Record record : options.usePeft() ? bound : bound.subList(0, 4)) {
+        for (Record record : options.usePeft() ? bound : bound.subList(0, 3)) {
             resolved.putAll(Options.toMap(record));
         }
         PpoTraining job = new PpoTraining(
@@ -102,11 +101,10 @@ final class PpoCommand implements Command {
                 options.promptField(),
                 options.outputDir(),
                 options.skipBad(),
-                options.usePeft() ? (Lora) bound.get(4) : null,
+                options.usePeft() ? (Lora) bound.get(3) : null,
                 options.allowNonfinite(),
-                (RewardFuncs) bound.get(2),
-                (RewardModels) bound.get(1),
-                (PpoConfig) bound.get(3),
+                (RewardFuncs) bound.get(1),
+                (PpoConfig) bound.get(2),
                 resolved,
                 call.words(),
                 call.out());

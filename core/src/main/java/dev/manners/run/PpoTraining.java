@@ -34,7 +34,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// A model directory, prompts, and reward models or functions in; a model directory out that earns more, and the value
@@ -57,7 +56,6 @@ public record PpoTraining(
         @Nullable Lora lora,
         boolean allowNonfinite,
         RewardFuncs rewardFuncs,
-        RewardModels rewardModels,
         PpoConfig config,
         Map<String, Object> resolved,
         List<String> command,
@@ -70,7 +68,7 @@ public record PpoTraining(
     ///
     /// @param reference null: the policy without its adapters
     private record Models(
-            LoadedModel policy, @Nullable LoadedModel reference, RewardModels.Opened scorers, ScalarModel value) {}
+            LoadedModel policy, @Nullable LoadedModel reference, RewardModels scorers, ScalarModel value) {}
 
     /// @return whether it came to its end; false if it was interrupted or ended by an alarm
     public boolean run(Interrupts interrupts) {
@@ -94,7 +92,7 @@ public record PpoTraining(
                             : "; " + prompts.rejects().size() + " rows left out")));
             Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
             boolean chat = prompts.get(0).prompt().isArray();
-            try (RewardModels.Opened scorers = rewardModels.open(policy, chat, dtype, allowNonfinite);
+            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, chat, dtype, allowNonfinite);
                     ScalarModel value = value(policy, scorers, dtype)) {
                 Models models = new Models(policy, reference, scorers, value);
                 requireTogether(models, prompts);
@@ -125,7 +123,7 @@ public record PpoTraining(
         inputs.forEach((role, hashes) -> hashes.forEach((name, hash) -> fingerprint.put(role + "/" + name, hash)));
         fingerprint.put("dataset", file.sha256() + " " + file.range());
         fingerprint.put("eval_dataset", heldOut == null ? "none" : heldOut.sha256() + " " + heldOut.range());
-        Reward reward = rewardModels.mixed(rewardFuncs, models.scorers.reward(), config.responseLength());
+        Reward reward = rewardFuncs.reward(config.responseLength(), models.scorers.reward());
         try (Progress progress = Progress.of("ppo")) {
             Tracker tracker = Tracker.all(List.of(
                     new MetricsLog(run.path(), "ppo"),
@@ -172,10 +170,6 @@ public record PpoTraining(
                 problems.addAll(e.problems());
             }
         }
-        if (rewardFuncs.rewardFuncs().isEmpty() && rewardModels.rewardModel().isEmpty()) {
-            problems.add("nothing to learn from: give --reward-model DIR, or --reward-funcs with some of "
-                    + RewardFuncs.known());
-        }
         if (!problems.isEmpty()) {
             throw BadInput.all("inputs", problems);
         }
@@ -190,7 +184,7 @@ public record PpoTraining(
         if (valueModel != null) {
             all.add(valueModel);
         }
-        all.addAll(rewardModels.rewardModel());
+        all.addAll(rewardFuncs.rewardModel());
         return all.stream().distinct().toList();
     }
 
@@ -204,11 +198,7 @@ public record PpoTraining(
         if (valueModel != null) {
             inputs.put("value_model", LoadedModel.hashes(valueModel));
         }
-        for (int i = 0; i < rewardModels.rewardModel().size(); i++) {
-            inputs.put(
-                    "reward_model_" + i,
-                    LoadedModel.hashes(rewardModels.rewardModel().get(i)));
-        }
+        inputs.putAll(RewardModels.hashes(rewardFuncs));
         return inputs;
     }
 
@@ -223,7 +213,7 @@ public record PpoTraining(
                 n -> interrupts.stopIfRequested());
     }
 
-    private ScalarModel value(LoadedModel policy, RewardModels.Opened scorers, DType dtype) {
+    private ScalarModel value(LoadedModel policy, RewardModels scorers, DType dtype) {
         long seed = config.training().seed();
         if (valueModel != null) {
             return RewardModels.load(valueModel, policy.tokenizer(), dtype, seed, allowNonfinite);
@@ -328,12 +318,8 @@ public record PpoTraining(
 
     private void savePolicy(RunDirectory run, LoadedModel policy, Map<String, Object> results) {
         String base = name(model);
-        List<String> rewards = Stream.concat(
-                        rewardFuncs.rewardFuncs().stream(),
-                        rewardModels.rewardModel().stream().map(PpoTraining::name))
-                .toList();
         String card = new ModelCard(name(run.path()), base, lora == null ? "finetune" : "adapter", null)
-                .paragraph("Trained from " + base + " against rewards (" + String.join(", ", rewards)
+                .paragraph("Trained from " + base + " against rewards (" + String.join(", ", rewardFuncs.names())
                         + ") by PPO with Manners " + RunDirectory.version() + ": " + results.get("steps") + " steps of "
                         + config.episodes() + " completions of prompts from " + dataset.replaceAll(".*/", "") + ".")
                 .table("result", "value", results)

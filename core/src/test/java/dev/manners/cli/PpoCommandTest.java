@@ -3,14 +3,12 @@ package dev.manners.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.manners.files.AtomicDirectory;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
 import dev.manners.files.Sha256;
 import dev.manners.model.Dropout;
 import dev.manners.model.ScalarModel;
 import dev.manners.model.Sequences;
-import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
@@ -23,7 +21,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -51,17 +48,8 @@ class PpoCommandTest {
         Files.writeString(prompts, lines);
     }
 
-    /// A reward model that has learned nothing, which gives scores all the same.
     private Path rewardModel(String name, long seed) {
-        Path target = folder.resolve(name);
-        try (LoadedModel model = TinyModel.make(7);
-                ScalarModel scored = ScalarModel.of(model.decoder(), seed);
-                AtomicDirectory made = AtomicDirectory.create(target)) {
-            scored.save(made.path(), DType.F32, OptionalInt.empty());
-            model.tokenizer().save(made.path());
-            made.commit(Map.of());
-        }
-        return target;
+        return TinyModel.writeScored(folder.resolve(name), seed);
     }
 
     /// @param more options; one that is there already is given another value
@@ -197,12 +185,14 @@ class PpoCommandTest {
                     ensemble,
                     "--ensemble-lambda",
                     0.5,
-                    "--reward-model-weight",
-                    2,
                     "--reward-funcs",
                     "prefix_match",
+                    "--reward-funcs",
+                    "reward_model",
                     "--reward-weights",
                     10,
+                    "--reward-weights",
+                    2,
                     "--max-steps",
                     1));
             assertThat(result.code()).as(result.err()).isZero();
@@ -258,12 +248,13 @@ class PpoCommandTest {
     @Test
     void rl08_aModelThatDoesNotReadWhatThePolicyWritesIsRefused() throws IOException {
         Map<String, Path> others = Map.of(
-                "--reward-model", otherTokenizer(rewardModel("reward", 3)),
+                "--ref-model", otherTokenizer(TinyModel.write(folder.resolve("reference"))),
                 "--value-model", otherTokenizer(rewardModel("value", 4)),
-                "--ref-model", otherTokenizer(TinyModel.write(folder.resolve("reference"))));
+                "--reward-model", otherTokenizer(rewardModel("reward", 3)));
+        Path plain = rewardModel("plain", 5);
         for (Map.Entry<String, Path> other : others.entrySet()) {
             Manners.Result result = Manners.run(
-                    words(folder.resolve("run"), "--reward-funcs", "prefix_match", other.getKey(), other.getValue()));
+                    words(folder.resolve("run"), "--reward-model", plain, other.getKey(), other.getValue()));
             assertThat(result.code()).as(other.getKey()).isEqualTo(2);
             assertThat(result.err()).as(other.getKey()).contains("tokenizer.json", "another", "" + other.getValue());
         }
@@ -293,7 +284,7 @@ class PpoCommandTest {
                 .contains("cliprange is 0, allowed is above 0");
         result = Manners.run(words(folder.resolve("run"), "--value-model", folder.resolve("nowhere")));
         assertThat(result.code()).isEqualTo(2);
-        assertThat(result.err()).contains("nothing to learn from: give --reward-model DIR", "nowhere");
+        assertThat(result.err()).contains("reward_funcs is empty", "or give a reward_model");
         result = Manners.run(words(
                 folder.resolve("run"), "--reward-funcs", "prefix_match", "--response-length", 4096, "--max-steps", 0));
         assertThat(result.code()).as(result.err()).isZero();

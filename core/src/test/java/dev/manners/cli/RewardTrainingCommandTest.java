@@ -141,15 +141,13 @@ class RewardTrainingCommandTest {
     @Test
     void aRewardModelMayBeAmongTheRewardsIfItReadsWhatThePolicyWrites() throws IOException {
         Path base = TinyModel.write(folder.resolve("base"));
-        Object[] learned = {"--reward-funcs", "reward_model", "--reward-weights", "0.5", "--reward-model", base};
+        Path scored = TinyModel.writeScored(folder.resolve("scored"), 3);
+        Object[] learned = {"--reward-funcs", "reward_model", "--reward-weights", "0.5", "--reward-model", scored};
         Manners.Result result = Manners.run(words("grpo", base, folder.resolve("run"), learned));
         assertThat(result.code()).as(result.err()).isZero();
         assertThat(Manners.json(folder.resolve("run/metrics.jsonl")))
                 .anySatisfy(m -> assertThat(m.has("rewards/reward_model/std")).isTrue());
-        Path other = folder.resolve("other");
-        try (LoadedModel model = TinyModel.make(3)) {
-            model.save(other, DType.F32, "", Map.of());
-        }
+        Path other = TinyModel.writeScored(folder.resolve("other"), 3);
         Files.writeString(
                 other.resolve("tokenizer.json"),
                 Files.readString(other.resolve("tokenizer.json")).replace("<|pad|>", "<|PAD|>"));

@@ -1,7 +1,9 @@
 package dev.manners.testing;
 
+import dev.manners.files.AtomicDirectory;
 import dev.manners.files.Json;
 import dev.manners.model.Decoder;
+import dev.manners.model.ScalarModel;
 import dev.manners.parrot.ParrotWorld;
 import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
@@ -13,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A complete model directory of some ten thousand parameters with a tokenizer and a chat template of its
@@ -28,6 +31,18 @@ public final class TinyModel {
     public static Path write(Path target) {
         try (LoadedModel model = make(7)) {
             model.save(target, DType.F32, "", Map.of());
+        }
+        return target;
+    }
+
+    /// Writes the same model with a head that gives scores, as a reward model has; it has learned nothing.
+    public static Path writeScored(Path target, long seed) {
+        try (LoadedModel model = make(7);
+                ScalarModel scored = ScalarModel.of(model.decoder(), seed);
+                AtomicDirectory made = AtomicDirectory.create(target)) {
+            scored.save(made.path(), DType.F32, OptionalInt.empty());
+            model.tokenizer().save(made.path());
+            made.commit(Map.of());
         }
         return target;
     }
