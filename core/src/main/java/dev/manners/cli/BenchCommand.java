@@ -50,7 +50,8 @@ final class BenchCommand implements Command {
 
             @Key(value = "Model directory", required = true) Path model,
 
-            @Key("Rows; for sft: prompt and completion, for dpo: prompt, chosen and rejected, for grpo: prompt") @Nullable
+            @Key("Rows; for sft: prompt and completion, for dpo: prompt, chosen and rejected, for grpo: prompt")
+            @Nullable
             String data,
 
             @Key(value = "f32 or bf16", byDefault = "f32") ModelOptions.Dtype dtype,

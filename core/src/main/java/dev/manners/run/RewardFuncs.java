@@ -34,14 +34,13 @@ public record RewardFuncs(
                 byDefault = "[]")
         List<String> rewardFuncs,
 
-        @Key(
-                value = "Directory of what reward_funcs calls reward_model; several are an ensemble",
-                byDefault = "[]")
+        @Key(value = "Directory of what reward_funcs calls reward_model; several are an ensemble", byDefault = "[]")
         List<Path> rewardModel,
 
         @Key(
-                value = "How several become one: the mean of their scores, the least (wco), the mean less ensemble_lambda"
-                        + " times the variance (uwo); or one model with the mean of their weights (warm)",
+                value =
+                        "How several become one: the mean of their scores, the least (wco), the mean less ensemble_lambda"
+                                + " times the variance (uwo); or one model with the mean of their weights (warm)",
                 byDefault = "mean")
         Combination ensemble,
 
@@ -98,8 +97,8 @@ public record RewardFuncs(
             problems.add("reward_funcs is empty, expected some of " + known + "; or give a reward_model");
         }
         if (!rewardWeights.isEmpty() && rewardWeights.size() != names().size()) {
-            problems.add("reward_weights has " + rewardWeights.size() + " numbers and reward_funcs "
-                    + names().size() + " names: give one for each");
+            problems.add("reward_weights has " + rewardWeights.size() + " numbers and reward_funcs " + names().size()
+                    + " names: give one for each");
         }
         if (names().contains(lower(Name.REWARD_MODEL)) == rewardModel.isEmpty()) {
             problems.add(

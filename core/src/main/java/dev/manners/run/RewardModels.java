@@ -30,8 +30,7 @@ record RewardModels(List<ScalarModel> models, @Nullable Reward reward) implement
     /// @param chat whether prompts are conversations: the models then score behind what the chat template
     /// closes a turn with
     /// @throws BadInput if one is no reward model, or does not read what the policy writes
-    static RewardModels open(
-            RewardFuncs funcs, LoadedModel policy, boolean chat, DType dtype, boolean allowNonfinite) {
+    static RewardModels open(RewardFuncs funcs, LoadedModel policy, boolean chat, DType dtype, boolean allowNonfinite) {
         List<ScalarModel> models = new ArrayList<>();
         boolean usable = false;
         try {
@@ -104,8 +103,6 @@ record RewardModels(List<ScalarModel> models, @Nullable Reward reward) implement
     }
 
     private static Reward one(String name, ScalarModel model, LoadedModel policy, boolean chat) {
-        return chat
-                ? RewardModel.ofChat(name, model, policy.chat().orElseThrow())
-                : new RewardModel(name, model);
+        return chat ? RewardModel.ofChat(name, model, policy.chat().orElseThrow()) : new RewardModel(name, model);
     }
 }

@@ -341,7 +341,8 @@ class DpoTrainerTest {
     /// product may change the last bits.
     @Test
     void whatIsPrecomputedIsWhatWouldBeComputed() {
-        for (Map<String, ?> options : List.of(Map.of(), Map.of("ld_alpha", 0.3), Map.of("loss_type", List.of("ipo")))) {
+        List<Map<String, ?>> cases = List.of(Map.of(), Map.of("ld_alpha", 0.3), Map.of("loss_type", List.of("ipo")));
+        for (Map<String, ?> options : cases) {
             Map<String, Object> all = new HashMap<>(options);
             all.put("max_steps", 4);
             DpoConfig config = dpo(all);
