@@ -262,8 +262,8 @@ class KtoTrainerTest {
                 assertThat(rows.get(i).prompt()).isNotSameAs(rows.get(i - 1).prompt());
             }
             for (Pair pair : pairs) {
-                assertThat(rows).anyMatch(r -> r.completion() == pair.chosen() && r.desirable());
-                assertThat(rows).anyMatch(r -> r.completion() == pair.rejected() && !r.desirable());
+                assertThat(rows).anyMatch(r -> Arrays.equals(r.completion(), pair.chosen()) && r.desirable());
+                assertThat(rows).anyMatch(r -> Arrays.equals(r.completion(), pair.rejected()) && !r.desirable());
             }
         }
     }
