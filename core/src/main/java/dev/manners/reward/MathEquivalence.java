@@ -29,8 +29,7 @@ import org.jspecify.annotations.Nullable;
 /// - `x = 5` is 5, and `x \in [1, 2]` is [1, 2]. Other equations are the same if one is a multiple of the other.
 /// - A unit is compared where both have one (1 m is 100 cm); a percent sign on one side alone is read as either.
 ///
-/// No computer algebra system is used: those on the JVM that are kept up are under the (L)GPL. Numbers are
-/// Hipparchus's.
+/// No computer algebra system is used: Symja, the one that would serve, is under the LGPL. Numbers are Hipparchus's.
 ///
 /// @param column with the answer expected; one that is no mathematics (`\text{Tuesday}`) is compared as text
 public record MathEquivalence(String column) implements Task {
