@@ -4,9 +4,13 @@ import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.reward.AnswerRule;
 import dev.manners.reward.ChainArithmetic;
+import dev.manners.reward.CosineLengthReward;
 import dev.manners.reward.Countdown;
 import dev.manners.reward.ExactMatch;
 import dev.manners.reward.FormatReward;
+import dev.manners.reward.InstructionChecks;
+import dev.manners.reward.JsonSchema;
+import dev.manners.reward.MathEquivalence;
 import dev.manners.reward.MultipleChoice;
 import dev.manners.reward.NumericAnswer;
 import dev.manners.reward.PrefixMatch;
@@ -23,14 +27,15 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Which rewards a run learns from, by name, and how much each counts.
 public record RewardFuncs(
         @Key(
-                value =
-                        "Rewards: numeric_answer, exact_match, regex_match, multiple_choice, countdown, chain_arithmetic,"
-                                + " prefix_match, format, repetition, soft_overlong, reward_model; none: reward_model",
+                value = "Rewards: accuracy, numeric_answer, exact_match, regex_match, multiple_choice, countdown,"
+                        + " chain_arithmetic, prefix_match, json_schema, instructions, length_cosine, format,"
+                        + " repetition, soft_overlong, reward_model; none: reward_model",
                 byDefault = "[]")
         List<String> rewardFuncs,
 
@@ -69,6 +74,8 @@ public record RewardFuncs(
     }
 
     private enum Name {
+        /// Mathematical equivalence, as TRL's `accuracy_reward`.
+        ACCURACY,
         NUMERIC_ANSWER,
         EXACT_MATCH,
         REGEX_MATCH,
@@ -76,6 +83,10 @@ public record RewardFuncs(
         COUNTDOWN,
         CHAIN_ARITHMETIC,
         PREFIX_MATCH,
+        JSON_SCHEMA,
+        INSTRUCTIONS,
+        /// Of the first named of those above.
+        LENGTH_COSINE,
         FORMAT,
         REPETITION,
         SOFT_OVERLONG,
@@ -110,6 +121,11 @@ public record RewardFuncs(
             problems.add("ensemble combines several reward models, and " + rewardModel.size()
                     + " are given: repeat --reward-model");
         }
+        if (rewardFuncs.contains(lower(Name.LENGTH_COSINE))
+                && verified().findFirst().isEmpty()) {
+            problems.add(
+                    "reward_funcs holds length_cosine, but no verifier whose answers it could weigh by their length");
+        }
         for (String weight : rewardWeights) {
             try {
                 if (!Double.isFinite(Double.parseDouble(weight))) {
@@ -120,6 +136,14 @@ public record RewardFuncs(
             }
         }
         return problems;
+    }
+
+    /// The verifiers among the rewards, in the order they are named.
+    private Stream<Name> verified() {
+        return rewardFuncs.stream()
+                .flatMap(text ->
+                        Arrays.stream(Name.values()).filter(name -> lower(name).equals(text)))
+                .filter(name -> name.compareTo(Name.LENGTH_COSINE) < 0);
     }
 
     private static String lower(Name name) {
@@ -152,6 +176,7 @@ public record RewardFuncs(
     private Reward of(Name name, int maxCompletionLength, @Nullable Reward learned) {
         String called = lower(name);
         return switch (name) {
+            case ACCURACY -> new Verifier(called, answerRule, new MathEquivalence(answerColumn));
             case NUMERIC_ANSWER -> new Verifier(called, answerRule, new NumericAnswer(answerColumn, 0));
             case EXACT_MATCH -> new Verifier(called, answerRule, new ExactMatch(answerColumn, false));
             case REGEX_MATCH -> new Verifier(called, answerRule, new RegexMatch(answerColumn));
@@ -159,6 +184,12 @@ public record RewardFuncs(
             case COUNTDOWN -> new Verifier(called, answerRule, new Countdown("target", "nums"));
             case CHAIN_ARITHMETIC -> new ChainArithmetic(answerRule, answerColumn);
             case PREFIX_MATCH -> new PrefixMatch(answerColumn);
+            case JSON_SCHEMA -> new Verifier(called, answerRule, new JsonSchema("schema"));
+            case INSTRUCTIONS ->
+                new Verifier(called, AnswerRule.WHOLE, new InstructionChecks("instruction_id_list", "kwargs"));
+            case LENGTH_COSINE ->
+                new CosineLengthReward(
+                        of(verified().findFirst().orElseThrow(), maxCompletionLength, learned), maxCompletionLength);
             case FORMAT -> new FormatReward(false);
             case REPETITION -> new RepetitionPenalty(REPEATED, -1);
             case SOFT_OVERLONG ->
