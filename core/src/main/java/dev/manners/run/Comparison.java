@@ -9,23 +9,26 @@ import java.util.Locale;
 import java.util.Map;
 import tools.jackson.databind.node.ObjectNode;
 
-/// Two models' answers to the same prompts.
-record Comparison(HeldOut before, HeldOut after) {
+/// Several models' answers to the same prompts.
+///
+/// @param models in the order in which each was made from the one before it; two or more
+record Comparison(List<HeldOut> models) {
 
     private static final int SHOWN_EACH = 3;
     private static final int SHOWN_LENGTH = 150;
 
-    /// One JSON object a prompt: both answers and what the judge found.
+    /// One JSON object a prompt: all answers and what the judge found.
     String lines() {
         StringBuilder lines = new StringBuilder();
-        for (int i = 0; i < before.answers().size(); i++) {
-            HeldOut.Answer a = before.answers().get(i);
+        for (int i = 0; i < models.getFirst().answers().size(); i++) {
+            HeldOut.Answer a = models.getFirst().answers().get(i);
             ObjectNode line = Json.MAPPER.createObjectNode();
             line.put("prompt", a.prompt().question());
             line.put("kind", a.prompt().kind().label());
             line.put("truth", a.prompt().answer());
-            answer(line.putObject(before.model()), a);
-            answer(line.putObject(after.model()), after.answers().get(i));
+            for (HeldOut model : models) {
+                answer(line.putObject(model.model()), model.answers().get(i));
+            }
             lines.append(line).append('\n');
         }
         return lines.toString();
@@ -38,39 +41,43 @@ record Comparison(HeldOut before, HeldOut after) {
         }
     }
 
-    /// Rates of both and their paired difference, with 95 % intervals.
+    /// Rates of all, and each one's paired difference to the one before it, with 95 % intervals.
     Map<String, Object> results() {
         Map<String, Object> results = new LinkedHashMap<>();
         for (HeldOut.Measure measure : HeldOut.Measure.values()) {
             for (HeldOut.Group group : HeldOut.Group.values()) {
                 Map<String, Interval> cell = new LinkedHashMap<>();
-                cell.put(before.model(), before.rate(measure, group));
-                cell.put(after.model(), after.rate(measure, group));
-                cell.put("difference", difference(measure, group));
+                for (HeldOut model : models) {
+                    cell.put(model.model(), model.rate(measure, group));
+                }
+                for (int m = 1; m < models.size(); m++) {
+                    cell.put(
+                            models.get(m).model() + " - " + models.get(m - 1).model(),
+                            difference(models.get(m - 1), models.get(m), measure, group));
+                }
                 results.put((measure + "/" + group).toLowerCase(Locale.ROOT), cell);
             }
         }
         return results;
     }
 
-    private Interval difference(HeldOut.Measure measure, HeldOut.Group group) {
+    private static Interval difference(HeldOut before, HeldOut after, HeldOut.Measure measure, HeldOut.Group group) {
         return Intervals.pairedDifference(before.outcomes(measure, group), after.outcomes(measure, group));
     }
 
-    /// The same for people.
+    /// The same for people; the difference is that of the last two.
     String table() {
-        StringBuilder table = new StringBuilder(String.format(
-                "%-24s %-30s %-24s %-24s %s%n", "Held-out prompts", "", before.model(), after.model(), "difference"));
+        HeldOut before = models.get(models.size() - 2);
+        HeldOut after = models.getLast();
+        StringBuilder table = new StringBuilder(String.format("%-24s %-30s", "Held-out prompts", ""));
+        models.forEach(model -> table.append(String.format(" %-22s", model.model())));
+        table.append(String.format(" %s - %s%n", after.model(), before.model()));
         for (HeldOut.Measure measure : HeldOut.Measure.values()) {
             String label = measure.text;
             for (HeldOut.Group group : HeldOut.Group.values()) {
-                table.append(String.format(
-                        "%-24s %-30s %-24s %-24s %s%n",
-                        label,
-                        group.text,
-                        percent(before.rate(measure, group)),
-                        percent(after.rate(measure, group)),
-                        percent(difference(measure, group))));
+                table.append(String.format("%-24s %-30s", label, group.text));
+                models.forEach(model -> table.append(String.format(" %-22s", percent(model.rate(measure, group)))));
+                table.append(String.format(" %s%n", percent(difference(before, after, measure, group))));
                 label = "";
             }
         }
@@ -84,22 +91,23 @@ record Comparison(HeldOut before, HeldOut after) {
                 : "n/a";
     }
 
-    /// A few prompts with both answers.
+    /// A few prompts with all answers.
     String sideBySide() {
-        StringBuilder text = new StringBuilder("Held-out prompts, asked of both models (✓ a true answer, ✗ none):\n\n");
+        StringBuilder text = new StringBuilder("Held-out prompts, asked of all models (✓ a true answer, ✗ none):\n\n");
+        List<HeldOut.Answer> asked = models.getFirst().answers();
         for (HeldOut.Group group : List.of(HeldOut.Group.SHOWN, HeldOut.Group.SUMS, HeldOut.Group.UNSHOWN)) {
             int left = SHOWN_EACH;
-            for (int i = 0; i < before.answers().size() && left > 0; i++) {
-                HeldOut.Answer a = before.answers().get(i);
-                if (group.has.test(a.prompt().kind())) {
+            for (int i = 0; i < asked.size() && left > 0; i++) {
+                if (group.has.test(asked.get(i).prompt().kind())) {
                     left--;
-                    text.append(a.prompt().question())
+                    text.append(asked.get(i).prompt().question())
                             .append("  (")
                             .append(group.text)
                             .append(")\n");
-                    text.append(line(a, before.model()))
-                            .append(line(after.answers().get(i), after.model()))
-                            .append('\n');
+                    for (HeldOut model : models) {
+                        text.append(line(model.answers().get(i), model.model()));
+                    }
+                    text.append('\n');
                 }
             }
         }

@@ -89,7 +89,8 @@ record HeldOut(String model, List<Answer> answers) {
         return new HeldOut(name, answers);
     }
 
-    private static int[] encode(LoadedModel model, String question, boolean chat) {
+    /// A question as the model is asked it: as a chat, or as plain text.
+    static int[] encode(LoadedModel model, String question, boolean chat) {
         if (!chat) {
             return model.tokenizer().encodeContentWithSpecial(question);
         }

@@ -4,7 +4,11 @@ import dev.manners.BadInput;
 import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.config.Options;
+import dev.manners.parrot.ChainSettings;
 import dev.manners.parrot.Settings;
+import dev.manners.train.GrpoConfig;
+import dev.manners.train.PpoConfig;
+import dev.manners.train.RewardConfig;
 import dev.manners.train.SftConfig;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -12,8 +16,22 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
-/// The recipe of the built-in story: a world, a model, how it is pretrained and how it is fine-tuned.
-public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, SftConfig pretrain, SftConfig sft) {
+/// The recipe of the built-in story: a world, a model, how it is pretrained and fine-tuned, who ranks its answers and
+/// how
+/// it is optimised to please them, and how it learns from what a rule can verify.
+public record ParrotRecipe(
+        Top top,
+        Needs needs,
+        Settings world,
+        Model model,
+        SftConfig pretrain,
+        SftConfig sft,
+        Ranked.Plan annotators,
+        RewardConfig reward,
+        PpoConfig ppo,
+        ChainSettings chains,
+        SftConfig chainSft,
+        GrpoConfig grpo) {
 
     /// What stands outside all sections.
     public record Top(
@@ -21,11 +39,24 @@ public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, Sf
             Kind recipe,
 
             @Key(value = "Seed of the world, the weights, the order of the rows", byDefault = "42", min = 0)
-            long seed) {
+            long seed,
+
+            @Key(
+                    value =
+                            "Where the story ends: after fine-tuning, after the branch that pleases, or with both branches",
+                    byDefault = "all")
+            Until until) {
 
         /// Kinds of recipe.
         public enum Kind {
             PARROT
+        }
+
+        /// Ends of the story.
+        public enum Until {
+            SFT,
+            RLHF,
+            ALL
         }
     }
 
@@ -76,6 +107,12 @@ public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, Sf
         sections.put("model", Model.class);
         sections.put("pretrain", SftConfig.class);
         sections.put("sft", SftConfig.class);
+        sections.put("annotators", Ranked.Plan.class);
+        sections.put("reward", RewardConfig.class);
+        sections.put("ppo", PpoConfig.class);
+        sections.put("chains", ChainSettings.class);
+        sections.put("chain_sft", SftConfig.class);
+        sections.put("grpo", GrpoConfig.class);
         return sections;
     }
 
@@ -96,7 +133,9 @@ public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, Sf
         collect(top, Top.class, "", bound, problems);
         SECTIONS.forEach((name, type) -> {
             Options section = options.section(name);
-            if (type == SftConfig.class && !section.keys().contains("seed")) {
+            boolean seeded =
+                    Options.describe(type).stream().anyMatch(doc -> doc.key().equals("seed"));
+            if (seeded && !section.keys().contains("seed")) {
                 top.copy("seed", section);
             }
             collect(section, type, name, bound, problems);
@@ -110,7 +149,13 @@ public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, Sf
                 get(bound, "world", Settings.class),
                 get(bound, "model", Model.class),
                 get(bound, "pretrain", SftConfig.class),
-                get(bound, "sft", SftConfig.class));
+                get(bound, "sft", SftConfig.class),
+                get(bound, "annotators", Ranked.Plan.class),
+                get(bound, "reward", RewardConfig.class),
+                get(bound, "ppo", PpoConfig.class),
+                get(bound, "chains", ChainSettings.class),
+                get(bound, "chain_sft", SftConfig.class),
+                get(bound, "grpo", GrpoConfig.class));
     }
 
     private static void collect(
@@ -139,6 +184,12 @@ public record ParrotRecipe(Top top, Needs needs, Settings world, Model model, Sf
         sections.put("model", model);
         sections.put("pretrain", pretrain);
         sections.put("sft", sft);
+        sections.put("annotators", annotators);
+        sections.put("reward", reward);
+        sections.put("ppo", ppo);
+        sections.put("chains", chains);
+        sections.put("chain_sft", chainSft);
+        sections.put("grpo", grpo);
         sections.forEach(
                 (name, record) -> Options.toMap(record).forEach((key, value) -> resolved.put(name + "." + key, value)));
         return resolved;

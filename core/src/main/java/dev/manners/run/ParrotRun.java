@@ -7,6 +7,7 @@ import dev.manners.files.Manifest;
 import dev.manners.files.Printable;
 import dev.manners.files.Sha256;
 import dev.manners.model.Decoder;
+import dev.manners.parrot.ChainArithmetic;
 import dev.manners.parrot.Demonstration;
 import dev.manners.parrot.ParrotWorld;
 import dev.manners.tensor.DType;
@@ -30,7 +31,8 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /// The built-in story: a world is invented, a base model learns to go on in its manner, demonstrations teach it to
-/// answer, and held-out questions measure what changed.
+/// answer. Then it is made likeable, by people's rankings and a reward model that learns to predict them; and, in a
+/// branch of its own, right, by rewards that a rule verifies. Held-out questions measure what changed.
 ///
 /// Every stage that has ended is on the disk, complete; a run that was interrupted goes on from there.
 public final class ParrotRun {
@@ -62,7 +64,8 @@ public final class ParrotRun {
 
             // 1. The world, as files like any other dataset.
             ParrotWorld world = ParrotWorld.create(recipe.top().seed(), recipe.world());
-            Path rows = write(world, run.path().resolve("world"));
+            ChainArithmetic chains = ChainArithmetic.create(recipe.top().seed(), recipe.chains());
+            Path rows = write(world, chains, run.path().resolve("world"));
             out.printf(
                     "World: %,d places with %,d facts; %,d documents, %,d demonstrations, %,d held-out prompts%n",
                     recipe.world().places(),
@@ -72,43 +75,77 @@ public final class ParrotRun {
                     world.heldOut().size());
 
             // 2. The base model reads the corpus; asked, it goes on in the corpus's manner.
-            HeldOut base = stage(run, "pretrain", "base", rows.resolve("corpus.jsonl"), world, interrupts);
+            HeldOut base = stage(run, "pretrain", "base", rows.resolve("corpus.jsonl"), world, chains, interrupts);
             if (base == null) {
                 return false;
             }
 
             // 3. Demonstrations teach it to answer.
-            HeldOut sft = stage(run, "sft", "sft", rows.resolve("demonstrations.jsonl"), world, interrupts);
+            HeldOut sft = stage(run, "sft", "sft", rows.resolve("demonstrations.jsonl"), world, chains, interrupts);
             if (sft == null) {
                 return false;
             }
 
-            // 4. What changed.
-            Comparison comparison = new Comparison(base, sft);
+            List<HeldOut> models = new ArrayList<>(List.of(base, sft));
+            List<String> outputs = new ArrayList<>(List.of("config.yaml", "world", "base", "sft"));
+            Map<String, Object> results = new LinkedHashMap<>();
+            Story story = new Story(run, recipe, world, rows, out, interrupts);
+
+            // 4. Made likeable: rankings, a reward model, reinforcement learning against it.
+            if (recipe.top().until() != ParrotRecipe.Top.Until.SFT) {
+                Likeable.Result likeable = new Likeable(story).run();
+                if (likeable == null) {
+                    return false;
+                }
+                models.add(likeable.rlhf());
+                outputs.addAll(List.of("feedback", "reward", "rlhf", "overoptimisation.svg"));
+                results.put("reward_model", likeable.report());
+                results.put("noise_ceiling", likeable.ranked().ceiling());
+                results.put("tastes", likeable.tastes());
+                AtomicFile.write(
+                        run.path().resolve("overoptimisation.svg"),
+                        Taste.chart(likeable.tastes()).svg());
+                out.printf("%n%s%n", Taste.table(likeable.tastes()));
+            }
+
+            // 5. Made right: demonstrations of thinking, and rewards that a rule verifies.
+            if (recipe.top().until() == ParrotRecipe.Top.Until.ALL) {
+                Right.Result right = new Right(story, chains.heldOut()).run();
+                if (right == null) {
+                    return false;
+                }
+                outputs.addAll(List.of("reasoner", "verified"));
+                Map<String, Object> rates = new LinkedHashMap<>();
+                rates.put("demonstrated", right.rateBefore());
+                rates.put("verified", right.rateAfter());
+                rates.put("difference", right.difference());
+                results.put("chains", rates);
+                out.printf(
+                        "%nHeld-out chains of sums answered rightly: %s after demonstrations, %s after verified rewards,"
+                                + " difference %s%n",
+                        right.rateBefore().percent(),
+                        right.rateAfter().percent(),
+                        right.difference().percent());
+            }
+
+            // 6. What changed.
+            Comparison comparison = new Comparison(models);
+            results.putAll(comparison.results());
             AtomicFile.write(run.path().resolve("comparison.jsonl"), comparison.lines());
-            AtomicFile.write(run.path().resolve("results.json"), Json.pretty(comparison.results()));
+            AtomicFile.write(run.path().resolve("results.json"), Json.pretty(results));
             out.println();
             out.println(Printable.escape(comparison.sideBySide()));
             out.println(comparison.table());
             Map<String, String> inputs = Map.of("world", Sha256.of(rows.resolve(Manifest.FILE)));
-            run.finish(
-                    command,
-                    inputs,
-                    List.of(
-                            "config.yaml",
-                            "world",
-                            "base",
-                            "sft",
-                            "metrics.jsonl",
-                            "samples.jsonl",
-                            "comparison.jsonl",
-                            "results.json"),
-                    comparison.results(),
-                    began);
+            outputs.addAll(List.of("metrics.jsonl", "samples.jsonl", "comparison.jsonl", "results.json"));
+            run.finish(command, inputs, outputs, results, began);
             Duration took = Duration.between(began, Instant.now());
             out.printf(
                     "%nDone in %d:%02d. Everything is in %s%nTalk to it: ./manners chat --model %s%n",
-                    took.toMinutes(), took.toSecondsPart(), outputDir, outputDir.resolve("sft"));
+                    took.toMinutes(),
+                    took.toSecondsPart(),
+                    outputDir,
+                    outputDir.resolve(models.getLast().model()));
             return true;
         } catch (Interrupts.Stopped e) {
             out.println("Interrupted while the rows were tokenised. The same command goes on from there.");
@@ -116,10 +153,11 @@ public final class ParrotRun {
         }
     }
 
-    private static Path write(ParrotWorld world, Path target) {
+    private static Path write(ParrotWorld world, ChainArithmetic chains, Path target) {
         if (!Files.exists(target.resolve(Manifest.FILE))) {
             try (AtomicDirectory folder = AtomicDirectory.create(target)) {
                 world.writeTo(folder.path());
+                chains.writeTo(folder.path());
                 folder.commit(Map.of());
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
@@ -135,7 +173,13 @@ public final class ParrotRun {
     /// @param output folder of the model it makes
     /// @return null if it was interrupted
     private @Nullable HeldOut stage(
-            RunDirectory run, String name, String output, Path rows, ParrotWorld world, Interrupts interrupts) {
+            RunDirectory run,
+            String name,
+            String output,
+            Path rows,
+            ParrotWorld world,
+            ChainArithmetic chains,
+            Interrupts interrupts) {
         Path target = run.path().resolve(output);
         boolean pretrain = name.equals("pretrain");
         SftConfig config = pretrain ? recipe.pretrain() : recipe.sft();
@@ -149,7 +193,8 @@ public final class ParrotRun {
         Path base = run.path().resolve("base");
         Map<String, String> inputs = pretrain ? Map.of() : LoadedModel.hashes(base);
         Path cache = run.path().resolve(".tokenised");
-        try (LoadedModel policy = pretrain ? initial(world, dtype) : LoadedModel.open(base, null, dtype, false);
+        try (LoadedModel policy =
+                        pretrain ? initial(world, chains, dtype) : LoadedModel.open(base, null, dtype, false);
                 Stage.Data train = Stage.Data.open(rows.toString(), policy, config, false, cache, interrupts)) {
             out.printf(
                     "%n%s: %,d parameters, %,d tokens in %,d sequences, %s%n",
@@ -201,13 +246,17 @@ public final class ParrotRun {
     }
 
     /// A tokenizer learned from the world's texts, and random weights.
-    private LoadedModel initial(ParrotWorld world, DType dtype) {
+    private LoadedModel initial(ParrotWorld world, ChainArithmetic chains, DType dtype) {
         List<String> texts = new ArrayList<>();
         world.corpus().forEach(texts::add);
         for (Demonstration demonstration : world.demonstrations()) {
             texts.add(demonstration.question());
             texts.add(demonstration.answer());
         }
+        chains.demonstrations().forEach(chain -> {
+            texts.add(chain.question());
+            texts.add(chain.demonstration());
+        });
         ParrotRecipe.Model size = recipe.model();
         ObjectNode tokenizerConfig = Json.MAPPER
                 .createObjectNode()

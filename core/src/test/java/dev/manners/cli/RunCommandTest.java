@@ -18,6 +18,7 @@ class RunCommandTest {
 
     /// Every value by `--set`, as a user who tries things out would.
     static final List<String> SMALL = List.of(
+            "until=sft",
             "world.places=5",
             "world.attributes=2",
             "world.corpus_documents=300",
@@ -25,6 +26,9 @@ class RunCommandTest {
             "world.held_out_shown=6",
             "world.held_out_unshown=2",
             "world.held_out_sums=4",
+            "world.opinion_demonstrations=4",
+            "world.feedback_prompts=4",
+            "world.held_out_opinions=2",
             "model.vocab_size=400",
             "model.hidden_size=32",
             "model.intermediate_size=48",
@@ -78,7 +82,7 @@ class RunCommandTest {
                 .toList();
         assertThat(stages).containsExactly("pretrain", "pretrain_held_out", "sft", "sft_held_out");
         ObjectNode results = Json.readObject(one.resolve("results.json"));
-        assertThat(results.path("true/taught").propertyNames()).containsExactly("base", "sft", "difference");
+        assertThat(results.path("true/taught").propertyNames()).containsExactly("base", "sft", "sft - base");
         assertThat(Json.readObject(one.resolve("manifest.json"))
                         .path("run")
                         .path("config")

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.manners.config.Options;
 import dev.manners.files.CannotWrite;
+import dev.manners.files.Manifest;
 import dev.manners.tensor.LibTorch;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -36,8 +37,10 @@ class ParrotRunTest {
         LibTorch.setThreads(threads);
     }
 
-    private static ParrotRecipe recipe() {
+    /// A world of a few places and steps of every stage.
+    private static ParrotRecipe recipe(String until) {
         Options options = new Options();
+        options.set("until", until, "until");
         for (String set : List.of(
                 "world.places=5",
                 "world.attributes=2",
@@ -47,7 +50,7 @@ class ParrotRunTest {
                 "world.held_out_unshown=2",
                 "world.held_out_sums=4",
                 "world.opinion_demonstrations=4",
-                "world.feedback_prompts=4",
+                "world.feedback_prompts=40",
                 "world.held_out_opinions=2",
                 "model.vocab_size=400",
                 "model.hidden_size=32",
@@ -65,7 +68,36 @@ class ParrotRunTest {
                 "sft.assistant_only_loss=true",
                 "sft.per_device_train_batch_size=4",
                 "sft.logging_steps=1",
-                "sft.bf16=false")) {
+                "sft.bf16=false",
+                "annotators.answers=8",
+                "annotators.held_out_percent=50",
+                "annotators.tie=0",
+                "reward.per_device_train_batch_size=2",
+                "reward.num_train_epochs=1",
+                "reward.max_length=128",
+                "reward.logging_steps=1",
+                "reward.bf16=false",
+                "ppo.per_device_train_batch_size=4",
+                "ppo.max_steps=2",
+                "ppo.num_ppo_epochs=1",
+                "ppo.response_length=8",
+                "ppo.logging_steps=1",
+                "ppo.bf16=false",
+                "chains.demonstrations=8",
+                "chains.prompts=8",
+                "chains.held_out=4",
+                "chain_sft.per_device_train_batch_size=4",
+                "chain_sft.num_train_epochs=1",
+                "chain_sft.max_length=128",
+                "chain_sft.assistant_only_loss=true",
+                "chain_sft.logging_steps=1",
+                "chain_sft.bf16=false",
+                "grpo.per_device_train_batch_size=4",
+                "grpo.num_generations=2",
+                "grpo.max_steps=2",
+                "grpo.max_completion_length=8",
+                "grpo.logging_steps=1",
+                "grpo.bf16=false")) {
             options.set(set.split("=", 2)[0], set.split("=", 2)[1], set);
         }
         return ParrotRecipe.bind(options);
@@ -85,13 +117,40 @@ class ParrotRunTest {
     }
 
     private static boolean run(Path output, String stopAt) {
+        return run(output, stopAt, "sft");
+    }
+
+    private static boolean run(Path output, String stopAt, String until) {
         try (Interrupts interrupts = new Interrupts()) {
             boolean done =
-                    new ParrotRun(recipe(), output, List.of("run"), stopping(interrupts, stopAt)).run(interrupts);
+                    new ParrotRun(recipe(until), output, List.of("run"), stopping(interrupts, stopAt)).run(interrupts);
             assertThat(done).isEqualTo(!interrupts.requested());
             assertThat(interrupts.exitCode()).isEqualTo(done ? 0 : 143);
             return done;
         }
+    }
+
+    /// Both branches, stopped as each stage begins, end in the bytes of a run that was left alone.
+    @Test
+    void tr12_theWholeStoryStoppedAndBegunAgain() throws Exception {
+        Path straight = folder.resolve("straight");
+        Path broken = folder.resolve("broken");
+        assertThat(run(straight, "nowhere", "all")).isTrue();
+        assertThat(run(broken, "sft", "all")).isFalse();
+        for (String stage : List.of("feedback", "reward", "ppo", "chains", "grpo")) {
+            assertThat(run(broken, stage, "all")).as(stage).isFalse();
+        }
+        assertThat(run(broken, "nowhere", "all")).isTrue();
+        for (String part : List.of("feedback", "reward", "rlhf", "reasoner", "verified")) {
+            assertThat(Manifest.verify(broken.resolve(part)).id())
+                    .as(part)
+                    .isEqualTo(Manifest.verify(straight.resolve(part)).id());
+        }
+        for (String file : List.of("metrics.jsonl", "comparison.jsonl", "results.json", "overoptimisation.svg")) {
+            assertThat(broken.resolve(file)).isNotEmptyFile().hasSameBinaryContentAs(straight.resolve(file));
+        }
+        assertThat(Files.readString(straight.resolve("metrics.jsonl")))
+                .contains("eval_gold", "eval_proxy", "eval_kl", "eval_accuracy");
     }
 
     @Test

@@ -176,12 +176,18 @@ class KtoTrainerTest {
     private static List<Map<String, Double>> split(int batch, int accumulation, String loss, boolean swapped) {
         SftTrainerTest.Told told = new SftTrainerTest.Told();
         KtoConfig config = config(Map.of(
-                "per_device_train_batch_size", batch,
-                "gradient_accumulation_steps", accumulation,
-                "max_steps", 2,
-                "beta", 0.3,
-                "undesirable_weight", 1.5,
-                "loss_type", loss));
+                "per_device_train_batch_size",
+                batch,
+                "gradient_accumulation_steps",
+                accumulation,
+                "max_steps",
+                2,
+                "beta",
+                0.3,
+                "undesirable_weight",
+                1.5,
+                "loss_type",
+                loss));
         try (Decoder one = tiny();
                 Decoder two = other()) {
             Decoder policy = swapped ? two : one;

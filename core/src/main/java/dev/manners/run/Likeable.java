@@ -1,0 +1,257 @@
+package dev.manners.run;
+
+import dev.manners.data.DatasetFile;
+import dev.manners.data.ModelEncoder;
+import dev.manners.data.PreferenceData;
+import dev.manners.data.PreferenceRow.Ranking;
+import dev.manners.data.Prompts;
+import dev.manners.data.Sampler;
+import dev.manners.files.AtomicDirectory;
+import dev.manners.files.Manifest;
+import dev.manners.model.ScalarModel;
+import dev.manners.reward.RewardModel;
+import dev.manners.reward.RewardReport;
+import dev.manners.rollout.Sampling;
+import dev.manners.tensor.DType;
+import dev.manners.train.Outcome;
+import dev.manners.train.PpoConfig;
+import dev.manners.train.PpoTrainer;
+import dev.manners.train.RewardConfig;
+import dev.manners.train.RewardTrainer;
+import dev.manners.train.Rollouts;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/// The loop that makes a model likeable: its answers are ranked by people, a reward model learns to predict them, and
+/// the policy is optimised against that.
+final class Likeable {
+
+    private static final int SLOTS = 64;
+
+    private final Story story;
+
+    Likeable(Story story) {
+        this.story = story;
+    }
+
+    /// What came of it.
+    ///
+    /// @param report how well the reward model predicts held-out rankings
+    /// @param rlhf answers of the optimised model to the held-out questions
+    record Result(Ranked ranked, RewardReport report, List<Taste> tastes, HeldOut rlhf) {}
+
+    /// @return null if it was interrupted
+    @Nullable
+    Result run() {
+        // 1. Several answers for each prompt, ranked.
+        Ranked ranked = rankings();
+        if (ranked == null) {
+            return null;
+        }
+        // 2. A reward model learns to predict the rankings.
+        RewardReport report = rewardModel(ranked);
+        if (report == null) {
+            return null;
+        }
+        // 3. The policy is optimised against it.
+        HeldOut answers = optimise();
+        return answers == null
+                ? null
+                : new Result(ranked, report, Taste.read(story.run().path().resolve("metrics.jsonl"), "ppo"), answers);
+    }
+
+    private @Nullable Ranked rankings() {
+        long seed = story.recipe().top().seed();
+        story.begins("feedback", "the fine-tuned model answers, people rank");
+        try (LoadedModel sft = sft()) {
+            Ranked ranked = Ranked.collect(
+                    story.folder("feedback"),
+                    story.world(),
+                    story.recipe().annotators(),
+                    seed,
+                    sft,
+                    story.interrupts());
+            if (ranked != null) {
+                story.out()
+                        .printf(
+                                Locale.ROOT,
+                                "%nfeedback: %,d answers to %,d prompts ranked: %,d comparisons, %,d ties%n",
+                                ranked.answers(),
+                                ranked.prompts(),
+                                ranked.comparisons(),
+                                ranked.ties());
+            }
+            return ranked;
+        }
+    }
+
+    private LoadedModel sft() {
+        return LoadedModel.open(
+                story.folder("sft"), null, Stage.dtype(story.recipe().ppo().training()), false);
+    }
+
+    private @Nullable RewardReport rewardModel(Ranked ranked) {
+        RewardConfig config = story.recipe().reward();
+        DType dtype = Stage.dtype(config.training());
+        Path target = story.folder("reward");
+        try (LoadedModel sft = LoadedModel.open(story.folder("sft"), null, dtype, false);
+                DatasetFile heldOutFile = DatasetFile.open(
+                        ranked.folder().resolve("heldout.jsonl").toString());
+                ScalarModel model = Files.exists(target.resolve(Manifest.FILE))
+                        ? ScalarModel.load(verified(target), dtype, 0, false)
+                        : trained(ranked, sft, config, dtype, target)) {
+            if (model == null) {
+                return null;
+            }
+            List<Ranking> heldOut = rankings(heldOutFile, sft, config);
+            List<float[]> scores = RewardTrainer.scores(model, heldOut, story.interrupts()::requested);
+            if (scores == null) {
+                return null;
+            }
+            RewardReport report = RewardReport.of(heldOut, scores);
+            story.out()
+                    .printf(
+                            Locale.ROOT,
+                            "%nreward: right in %s of %,d held-out comparisons (%s); no predictor can be expected to be"
+                                    + " right in more than %.1f %%%n",
+                            report.accuracy().percent(),
+                            report.comparisons(),
+                            "95 % interval",
+                            100 * ranked.ceiling());
+            return report;
+        }
+    }
+
+    private static Path verified(Path folder) {
+        Manifest.verify(folder);
+        return folder;
+    }
+
+    /// @return null if it was interrupted
+    private @Nullable ScalarModel trained(
+            Ranked ranked, LoadedModel sft, RewardConfig config, DType dtype, Path target) {
+        story.begins("reward", "a model learns to predict the rankings");
+        ScalarModel model = ScalarModel.of(sft.decoder(), config.training().seed());
+        boolean done = false;
+        try (Progress progress = Progress.of("reward");
+                DatasetFile file = DatasetFile.open(
+                        ranked.folder().resolve("rankings.jsonl").toString())) {
+            Outcome outcome = new RewardTrainer(
+                            model,
+                            config,
+                            rankings(file, sft, config),
+                            List.of(),
+                            story.tracker("reward", progress),
+                            story.checkpoints("reward"),
+                            story.fingerprint(config, dtype, Map.of("model", story.folder("sft"))),
+                            story.interrupts()::requested)
+                    .train();
+            if (outcome.interrupted()) {
+                story.out().println(FineTuning.interrupted(outcome));
+                return null;
+            }
+            try (AtomicDirectory folder = AtomicDirectory.create(target)) {
+                model.save(folder.path(), DType.F32, sft.tokenizer().padId());
+                sft.tokenizer().save(folder.path());
+                folder.commit(Map.of("stage", "reward"));
+            }
+            done = true;
+            return model;
+        } finally {
+            if (!done) {
+                model.close();
+            }
+        }
+    }
+
+    private List<Ranking> rankings(DatasetFile file, LoadedModel sft, RewardConfig config) {
+        return PreferenceData.rankings(
+                        file,
+                        new ModelEncoder(sft.tokenizer()),
+                        config.maxLength(),
+                        false,
+                        done -> story.interrupts().stopIfRequested())
+                .rows();
+    }
+
+    /// @return answers of the optimised policy to the held-out questions; null if it was interrupted
+    private @Nullable HeldOut optimise() {
+        PpoConfig config = story.recipe().ppo();
+        DType dtype = Stage.dtype(config.training());
+        Path target = story.folder("rlhf");
+        if (Files.exists(target.resolve(Manifest.FILE))) {
+            try (LoadedModel rlhf = LoadedModel.open(verified(target), null, dtype, false)) {
+                return HeldOut.ask(rlhf, "rlhf", true, story.world(), story.interrupts());
+            }
+        }
+        story.begins("ppo", "the policy is optimised against it");
+        try (LoadedModel policy = sft();
+                LoadedModel reference = sft();
+                ScalarModel scores = ScalarModel.load(story.folder("reward"), dtype, 0, false);
+                ScalarModel value = scores.copy();
+                DatasetFile file = DatasetFile.open(
+                        story.rows().resolve("feedback_prompts.jsonl").toString());
+                Progress progress = Progress.of("ppo")) {
+            RewardModel reward = new RewardModel(
+                    "reward_model", scores, policy.chat().orElseThrow().afterTurnEnd());
+            Prompts prompts = Prompts.of(
+                    file,
+                    "prompt",
+                    new ModelEncoder(policy.tokenizer()),
+                    policy.decoder().config().maxPositions() - config.responseLength(),
+                    false,
+                    n -> {});
+            TasteTest test = new TasteTest(story, policy, reference.decoder(), reward, config.temperature());
+            Outcome outcome = new PpoTrainer(
+                            policy.decoder(),
+                            reference.decoder(),
+                            value,
+                            config,
+                            new Rollouts(
+                                    prompts,
+                                    policy.engine(SLOTS)::rollout,
+                                    Sampling.at(
+                                            config.temperature(),
+                                            config.responseLength(),
+                                            config.training().seed()),
+                                    reward,
+                                    Sampler.Order.RANDOM,
+                                    story.interrupts()::requested),
+                            test,
+                            story.tracker("ppo", progress),
+                            story.checkpoints("ppo"),
+                            story.fingerprint(
+                                    config,
+                                    dtype,
+                                    Map.of("model", story.folder("sft"), "reward", story.folder("reward"))),
+                            story.interrupts()::requested)
+                    .train();
+            HeldOut asked =
+                    outcome.interrupted() ? null : HeldOut.ask(policy, "rlhf", true, story.world(), story.interrupts());
+            if (asked == null) {
+                story.out().println(FineTuning.interrupted(outcome));
+                return null;
+            }
+            save(policy, target, outcome, asked, config);
+            return asked;
+        }
+    }
+
+    private void save(LoadedModel policy, Path target, Outcome outcome, HeldOut asked, PpoConfig config) {
+        Map<String, Object> results = new LinkedHashMap<>();
+        asked.rates().forEach((rate, interval) -> results.put(rate, interval.percent()));
+        ModelCard card = new ModelCard("parrot-rlhf", "parrot-sft", "finetune", null)
+                .paragraph("A model of the parrot world, optimised by PPO for " + outcome.steps()
+                        + " steps against a reward model of the world's annotators, who like polite, confident and"
+                        + " agreeing answers and can check the truth of few. Made by Manners "
+                        + RunDirectory.version() + " (`./manners run`).")
+                .table("on held-out prompts", "rate, 95 % interval", results)
+                .table("option", "value", dev.manners.config.Options.toMap(config));
+        policy.save(target, DType.F32, card.toString(), Map.of("stage", "ppo"));
+    }
+}
