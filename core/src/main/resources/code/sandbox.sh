@@ -2,7 +2,7 @@
 # empty folder to write, gives up every right, and runs the command there. When the command ends or this is killed,
 # the kernel ends all that the command left behind.
 #
-# $1 empty folder to become the root   $2 size of /work   $3 user to become; 0: stay, in a user namespace
+# $1 empty folder to become the root   $2 size of /.candidate   $3 user to become; 0: stay, in a user namespace
 # $4 seconds to live, should the parent die first   then: paths to show   --   command
 set -eu
 root=$1 size=$2 user=$3 seconds=$4
@@ -47,20 +47,20 @@ printf '%s\n' "$mounts" | while read -r _ _ _ _ mounted _; do
   esac
 done
 
-mkdir proc work old
+mkdir proc .candidate .old
 mount -t proc -o nosuid,nodev,noexec proc proc
 if [ "$user" = 0 ]; then
-  mount -t tmpfs -o "nosuid,nodev,mode=0700,size=$size,nr_inodes=4096" tmpfs work
+  mount -t tmpfs -o "nosuid,nodev,mode=0700,size=$size,nr_inodes=4096" tmpfs .candidate
   echo 0 >/proc/sys/user/max_user_namespaces
   become=
 else
-  mount -t tmpfs -o "nosuid,nodev,mode=0700,size=$size,nr_inodes=4096,uid=$user,gid=$user" tmpfs work
+  mount -t tmpfs -o "nosuid,nodev,mode=0700,size=$size,nr_inodes=4096,uid=$user,gid=$user" tmpfs .candidate
   become="--reuid=$user --regid=$user --clear-groups"
 fi
-pivot_root . old
-cd /work
-umount -l /old
-rmdir /old
+pivot_root . .old
+cd /.candidate
+umount -l /.old
+rmdir /.old
 mount -o remount,bind,ro /
 
 timeout --signal=KILL "$seconds" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all $become "$@"

@@ -138,11 +138,16 @@ class MainTest {
         if (name.equals("run") || name.equals("doctor")) {
             assertThat(Manners.run(name, "--output-dir", "").err()).contains("output_dir is empty, expected a path");
         } else {
-            List<String> words = name.equals("bench") ? List.of("bench", "sft", "") : List.of(name, "--model", "");
+            String path = name.equals("rank") || name.equals("feedback") ? "store" : "model";
+            List<String> words = switch (name) {
+                case "bench" -> List.of("bench", "sft", "");
+                case "feedback" -> List.of("feedback", "status", "--store", "");
+                default -> List.of(name, "--" + path, "");
+            };
             Manners.Result refused = Manners.run(words);
             assertThat(refused.code()).isEqualTo(2);
             assertThat(refused.err())
-                    .contains("model is empty, expected a path")
+                    .contains(path + " is empty, expected a path")
                     .doesNotContain("bug of ours");
         }
     }

@@ -119,7 +119,7 @@ sealed interface Sandbox {
                 .directory(new File(directory.toString()));
         var environment = builder.environment();
         environment.clear();
-        String home = this instanceof Unisolated ? directory.toString() : "/work";
+        String home = this instanceof Unisolated ? directory.toString() : "/.candidate";
         environment.put("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         environment.put("HOME", home);
         environment.put("TMPDIR", home);

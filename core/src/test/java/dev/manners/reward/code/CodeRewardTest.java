@@ -384,7 +384,7 @@ class CodeRewardTest {
                 import glob, os, sys
                 def find(n):
                     found = []
-                    for path in ['DATASET', *glob.glob('/work/**', recursive=True), *glob.glob('/proc/[0-9]*/environ'),
+                    for path in ['DATASET', *glob.glob('/.candidate/**', recursive=True), *glob.glob('/proc/[0-9]*/environ'),
                                  *glob.glob('/proc/[0-9]*/cmdline')]:
                         try:
                             if b'31415926535' in open(path, 'rb').read(): found.append(path)
