@@ -11,6 +11,7 @@ import dev.manners.data.Prompts;
 import dev.manners.data.Sampler;
 import dev.manners.data.Tokenised;
 import dev.manners.files.Json;
+import dev.manners.model.ScalarModel;
 import dev.manners.reward.Candidate;
 import dev.manners.reward.Reward;
 import dev.manners.reward.Score;
@@ -19,11 +20,14 @@ import dev.manners.rollout.Sampling;
 import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
+import dev.manners.text.Tokenizer;
 import dev.manners.train.DpoConfig;
 import dev.manners.train.DpoTrainer;
 import dev.manners.train.GrpoConfig;
 import dev.manners.train.GrpoTrainer;
 import dev.manners.train.Pair;
+import dev.manners.train.RewardConfig;
+import dev.manners.train.RewardTrainer;
 import dev.manners.train.Rollouts;
 import dev.manners.train.Rows;
 import dev.manners.train.SftConfig;
@@ -33,6 +37,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -45,12 +50,13 @@ import tools.jackson.databind.node.ObjectNode;
 final class BenchCommand implements Command {
 
     record BenchOptions(
-            @Key(value = "What to time: sft, dpo, grpo or generate", required = true)
+            @Key(value = "What to time: sft, reward, dpo, grpo or generate", required = true)
             Job job,
 
             @Key(value = "Model directory", required = true) Path model,
 
-            @Key("Rows; for sft: prompt and completion, for dpo: prompt, chosen and rejected, for grpo: prompt")
+            @Key("Rows; for sft: prompt and completion, for reward and dpo: prompt, chosen and rejected, for grpo:"
+                    + " prompt")
             @Nullable
             String data,
 
@@ -59,10 +65,10 @@ final class BenchCommand implements Command {
             @Key(value = "Updates, the first two not counted", byDefault = "14", min = 3)
             int steps,
 
-            @Key(value = "Sequences in a batch, for dpo pairs", byDefault = "8", min = 1)
+            @Key(value = "Sequences in a batch, for reward and dpo pairs", byDefault = "8", min = 1)
             int batch,
 
-            @Key(value = "Tokens of a training sequence, for dpo at most", byDefault = "256", min = 2)
+            @Key(value = "Tokens of a training sequence, for reward and dpo at most", byDefault = "256", min = 2)
             int length,
 
             @Key(value = "Tokens of a prompt", byDefault = "32", min = 1)
@@ -95,6 +101,7 @@ final class BenchCommand implements Command {
 
     enum Job {
         SFT,
+        REWARD,
         DPO,
         GRPO,
         GENERATE
@@ -113,7 +120,7 @@ final class BenchCommand implements Command {
     @Override
     public String details() {
         return """
-                The median over all steps but the first two (sft, dpo, grpo), or over four of five runs (generate).
+                The median over all steps but the first two, or over four of five runs (generate).
                 Example:
                   manners bench sft DIR rows.jsonl --dtype bf16 --steps 14 --batch 8 --length 256
                   manners bench generate DIR --dtype bf16 --batch 16 --prompts 64 --lengths varied""";
@@ -134,6 +141,7 @@ final class BenchCommand implements Command {
         BenchOptions options = (BenchOptions) call.bind().getFirst();
         ObjectNode line = switch (options.job()) {
             case SFT -> sft(options);
+            case REWARD -> reward(options);
             case DPO -> dpo(options);
             case GRPO -> grpo(options);
             case GENERATE -> generate(options);
@@ -143,142 +151,152 @@ final class BenchCommand implements Command {
     }
 
     private static ObjectNode sft(BenchOptions o) {
-        if (o.data() == null) {
-            throw new BadInput("bench sft needs rows: manners bench sft MODEL DATA");
-        }
-        DType dtype = o.dtype().resolve();
-        SftConfig config = Options.with(
-                SftConfig.class,
-                Map.of(
-                        "learning_rate",
-                        1e-5,
-                        "per_device_train_batch_size",
-                        o.batch(),
-                        "max_steps",
-                        o.steps(),
-                        "bf16",
-                        dtype == DType.BF16,
-                        "max_length",
-                        o.length(),
-                        "packing",
-                        true,
-                        "packing_strategy",
-                        "wrapped",
-                        "logging_steps",
-                        1,
-                        "save_steps",
-                        0));
-        List<Long> ends = new ArrayList<>();
-        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
-                DatasetFile file = DatasetFile.open(o.data());
-                ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
-                Tokenised rows = Tokenised.of(
-                        file, new ModelEncoder(model.tokenizer()), config.tokenisation(false), cache.path(), n -> {})) {
-            new SftTrainer(
-                            model.decoder(),
-                            config,
-                            Rows.of(rows),
-                            null,
-                            clock(ends),
-                            null,
-                            Map.of(),
-                            () -> false,
-                            step -> {})
-                    .train();
-        }
-        return report(o, median(seconds(ends)), "tokens", (double) o.batch() * o.length());
+        SftConfig config = config(
+                SftConfig.class, o, Map.of("max_length", o.length(), "packing", true, "packing_strategy", "wrapped"));
+        return training(o, "tokens", (double) o.batch() * o.length(), (file, clock) -> {
+            try (LoadedModel model = open(o);
+                    ScoreCommand.Folder cache = ScoreCommand.Folder.temporary();
+                    Tokenised rows =
+                            Tokenised.of(file, encoder(model), config.tokenisation(false), cache.path(), n -> {})) {
+                new SftTrainer(
+                                model.decoder(),
+                                config,
+                                Rows.of(rows),
+                                null,
+                                clock,
+                                null,
+                                Map.of(),
+                                () -> false,
+                                step -> {})
+                        .train();
+            }
+        });
+    }
+
+    private static ObjectNode reward(BenchOptions o) {
+        RewardConfig config = config(RewardConfig.class, o, Map.of("max_length", o.length()));
+        return training(o, "pairs", o.batch(), (file, clock) -> {
+            try (ScalarModel model = ScalarModel.load(o.model(), o.dtype().resolve(), 42, false);
+                    Tokenizer tokenizer = Tokenizer.load(o.model())) {
+                PreferenceData<PreferenceRow.Ranking> data =
+                        PreferenceData.rankings(file, new ModelEncoder(tokenizer), config.maxLength(), false, n -> {});
+                new RewardTrainer(model, config, data.rows(), List.of(), clock, null, Map.of(), () -> false).train();
+            }
+        });
     }
 
     private static ObjectNode dpo(BenchOptions o) {
-        if (o.data() == null) {
-            throw new BadInput("bench dpo needs rows: manners bench dpo MODEL DATA");
-        }
-        DType dtype = o.dtype().resolve();
-        DpoConfig config = Options.with(
-                DpoConfig.class,
-                Map.of(
-                        "learning_rate",
-                        1e-5,
-                        "per_device_train_batch_size",
-                        o.batch(),
-                        "max_steps",
-                        o.steps(),
-                        "bf16",
-                        dtype == DType.BF16,
-                        "max_length",
-                        o.length(),
-                        "logging_steps",
-                        1,
-                        "save_steps",
-                        0));
-        List<Long> ends = new ArrayList<>();
-        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
-                LoadedModel reference = LoadedModel.open(o.model(), null, dtype, false);
-                DatasetFile file = DatasetFile.open(o.data())) {
-            PreferenceData<PreferenceRow.Ranking> data =
-                    PreferenceData.rankings(file, new ModelEncoder(model.tokenizer()), 0, false, n -> {});
-            DpoTrainer.dpo(
-                            model.decoder(),
-                            reference.decoder(),
-                            config,
-                            Pair.fitted(data.rows(), o.length(), config.truncationMode())
-                                    .pairs(),
-                            List.of(),
-                            null,
-                            clock(ends),
-                            null,
-                            Map.of(),
-                            () -> false,
-                            step -> {})
-                    .train();
-        }
-        return report(o, median(seconds(ends)), "pairs", o.batch());
+        DpoConfig config = config(DpoConfig.class, o, Map.of("max_length", o.length()));
+        return training(o, "pairs", o.batch(), (file, clock) -> {
+            try (LoadedModel model = open(o);
+                    LoadedModel reference = open(o)) {
+                PreferenceData<PreferenceRow.Ranking> data =
+                        PreferenceData.rankings(file, encoder(model), 0, false, n -> {});
+                DpoTrainer.dpo(
+                                model.decoder(),
+                                reference.decoder(),
+                                config,
+                                Pair.fitted(data.rows(), o.length(), config.truncationMode())
+                                        .pairs(),
+                                List.of(),
+                                null,
+                                clock,
+                                null,
+                                Map.of(),
+                                () -> false,
+                                step -> {})
+                        .train();
+            }
+        });
     }
 
     /// As the peer's: the reward is the number of different characters, the KL from a reference is in the loss.
     private static ObjectNode grpo(BenchOptions o) {
-        if (o.data() == null) {
-            throw new BadInput("bench grpo needs prompts: manners bench grpo MODEL DATA");
-        }
-        DType dtype = o.dtype().resolve();
-        GrpoConfig config = Options.with(
+        GrpoConfig config = config(
                 GrpoConfig.class,
-                Map.ofEntries(
-                        Map.entry("learning_rate", 1e-5),
-                        Map.entry("per_device_train_batch_size", o.batch()),
-                        Map.entry("num_generations", o.generations()),
-                        Map.entry("max_completion_length", o.completion()),
-                        Map.entry("beta", 0.04),
-                        Map.entry("max_steps", o.steps()),
-                        Map.entry("bf16", dtype == DType.BF16),
-                        Map.entry("logging_steps", 1),
-                        Map.entry("log_completions", false),
-                        Map.entry("save_steps", 0)));
-        List<Long> ends = new ArrayList<>();
-        try (LoadedModel model = LoadedModel.open(o.model(), null, dtype, false);
-                LoadedModel reference = LoadedModel.open(o.model(), null, dtype, false);
-                DatasetFile file = DatasetFile.open(o.data())) {
-            int room = model.decoder().config().maxPositions() - 1;
-            Rollouts rollouts = new Rollouts(
-                    Prompts.of(file, "prompt", new ModelEncoder(model.tokenizer()), room, false, n -> {}),
-                    model.engine(o.batch())::rollout,
-                    Sampling.at(1, o.completion(), config.training().seed()),
-                    new DistinctCharacters(),
-                    Sampler.Order.RANDOM,
-                    () -> false);
-            new GrpoTrainer(
-                            model.decoder(),
-                            reference.decoder(),
-                            config,
-                            rollouts,
-                            step -> Map.of(),
-                            clock(ends),
-                            null,
-                            Map.of(),
-                            () -> false)
-                    .train();
+                o,
+                Map.of(
+                        "num_generations",
+                        o.generations(),
+                        "max_completion_length",
+                        o.completion(),
+                        "beta",
+                        0.04,
+                        "log_completions",
+                        false));
+        return training(o, "completion tokens", (double) o.batch() * o.completion(), (file, clock) -> {
+            try (LoadedModel model = open(o);
+                    LoadedModel reference = open(o)) {
+                int room = model.decoder().config().maxPositions() - 1;
+                Rollouts rollouts = new Rollouts(
+                        Prompts.of(file, "prompt", encoder(model), room, false, n -> {}),
+                        model.engine(o.batch())::rollout,
+                        Sampling.at(1, o.completion(), config.training().seed()),
+                        new DistinctCharacters(),
+                        Sampler.Order.RANDOM,
+                        () -> false);
+                new GrpoTrainer(
+                                model.decoder(),
+                                reference.decoder(),
+                                config,
+                                rollouts,
+                                step -> Map.of(),
+                                clock,
+                                null,
+                                Map.of(),
+                                () -> false)
+                        .train();
+            }
+        });
+    }
+
+    /// Trains on rows, and tells the clock of each update.
+    @FunctionalInterface
+    private interface Training {
+        void on(DatasetFile rows, Tracker clock);
+    }
+
+    /// @param amount of the unit in an update
+    private static ObjectNode training(BenchOptions o, String unit, double amount, Training training) {
+        if (o.data() == null) {
+            throw new BadInput("bench %1$s needs rows: manners bench %1$s MODEL DATA".formatted(nameOf(o.job())));
         }
-        return report(o, median(seconds(ends)), "completion tokens", (double) o.batch() * o.completion());
+        List<Long> ends = new ArrayList<>();
+        try (DatasetFile rows = DatasetFile.open(o.data())) {
+            training.on(rows, clock(ends));
+        }
+        return report(o, median(seconds(ends)), unit, amount);
+    }
+
+    /// The options that all trainers are timed with, and a trainer's own.
+    private static <C extends Record> C config(Class<C> type, BenchOptions o, Map<String, Object> own) {
+        Map<String, Object> options = new HashMap<>(Map.of(
+                "learning_rate",
+                1e-5,
+                "per_device_train_batch_size",
+                o.batch(),
+                "max_steps",
+                o.steps(),
+                "bf16",
+                o.dtype().resolve() == DType.BF16,
+                "logging_steps",
+                1,
+                "save_steps",
+                0));
+        options.putAll(own);
+        return Options.with(type, options);
+    }
+
+    private static LoadedModel open(BenchOptions o) {
+        return LoadedModel.open(o.model(), null, o.dtype().resolve(), false);
+    }
+
+    private static ModelEncoder encoder(LoadedModel model) {
+        return new ModelEncoder(model.tokenizer());
+    }
+
+    private static String nameOf(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 
     private record DistinctCharacters() implements Reward {
@@ -320,7 +338,7 @@ final class BenchCommand implements Command {
     private static ObjectNode generate(BenchOptions o) {
         List<Double> seconds = new ArrayList<>();
         double tokens = 0;
-        try (LoadedModel model = LoadedModel.open(o.model(), null, o.dtype().resolve(), false)) {
+        try (LoadedModel model = open(o)) {
             List<int[]> prompts = new ArrayList<>();
             int vocabulary = Math.min(4000, model.decoder().config().vocabSize());
             Random random = new Random(42);
@@ -362,9 +380,9 @@ final class BenchCommand implements Command {
     private static ObjectNode report(BenchOptions o, double seconds, String unit, double amount) {
         ObjectNode line = Json.MAPPER.createObjectNode();
         line.put("peer", "manners");
-        line.put("job", o.job().name().toLowerCase(Locale.ROOT));
+        line.put("job", nameOf(o.job()));
         line.put("model", o.model().toString());
-        line.put("dtype", o.dtype().name().toLowerCase(Locale.ROOT));
+        line.put("dtype", nameOf(o.dtype()));
         line.put("median_step_s", Math.round(seconds * 1e4) / 1e4);
         line.put("unit", unit);
         line.put("per_second", Math.round(amount / seconds * 100) / 100.0);
@@ -374,7 +392,7 @@ final class BenchCommand implements Command {
         line.put("prompt", o.prompt());
         line.put("completion", o.completion());
         line.put("prompts", o.count());
-        line.put("lengths", o.lengths().name().toLowerCase(Locale.ROOT));
+        line.put("lengths", nameOf(o.lengths()));
         line.put("threads", LibTorch.threads());
         return line;
     }
