@@ -49,6 +49,11 @@ public final class TinyModel {
 
     /// The same in memory; another seed gives other weights.
     public static LoadedModel make(long seed) {
+        return make(seed, DType.F32);
+    }
+
+    /// @param dtype that it computes in; the master weights are F32
+    public static LoadedModel make(long seed, DType dtype) {
         List<String> texts = new ArrayList<>();
         for (int i = 0; i < 40; i++) {
             texts.add(prompt(i) + completion(i));
@@ -75,7 +80,7 @@ public final class TinyModel {
                 .put("eos_token_id", 0);
         ObjectNode generation = Json.MAPPER.createObjectNode();
         generation.putArray("eos_token_id").add(0).add(2);
-        return LoadedModel.of(Decoder.initialise(config, seed, DType.F32), tokenizer, generation);
+        return LoadedModel.of(Decoder.initialise(config, seed, dtype), tokenizer, generation);
     }
 
     /// Writes rows with a prompt and a completion.

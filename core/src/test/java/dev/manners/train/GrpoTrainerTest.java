@@ -3,6 +3,7 @@ package dev.manners.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.BadInput;
 import dev.manners.NonFinite;
@@ -24,12 +25,14 @@ import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import dev.manners.testing.NativeMemory;
 import dev.manners.testing.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,6 +41,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
@@ -665,8 +669,9 @@ class GrpoTrainerTest {
 
     private Outcome resumable(
             PolicyGradient config, Tracker tracker, Path checkpoints, boolean hasReference, BooleanSupplier stop) {
-        try (LoadedModel model = TinyModel.make(SEED);
-                LoadedModel reference = TinyModel.make(SEED)) {
+        DType dtype = Boolean.TRUE.equals(config.training().bf16()) ? DType.BF16 : DType.F32;
+        try (LoadedModel model = TinyModel.make(SEED, dtype);
+                LoadedModel reference = TinyModel.make(SEED, dtype)) {
             return trainer(
                             model,
                             hasReference ? reference.decoder() : null,
@@ -724,6 +729,145 @@ class GrpoTrainerTest {
                     .isInstanceOf(BadInput.class)
                     .hasMessageContaining("data was toy, is another");
         }
+    }
+
+    // ---- number formats
+
+    /// Working weights in bf16, master weights and the optimiser's in F32: an update that bf16 would round away counts.
+    @Test
+    void inBf16ItLearnsAsInF32() {
+        Map<DType, List<Double>> rewards = new EnumMap<>(DType.class);
+        Map<DType, Double> entropies = new EnumMap<>(DType.class);
+        for (DType dtype : List.of(DType.F32, DType.BF16)) {
+            try (LoadedModel model = TinyModel.make(SEED, dtype)) {
+                Told told = run(
+                        model,
+                        grpo(small(
+                                24,
+                                "per_device_train_batch_size",
+                                32,
+                                "num_generations",
+                                8,
+                                "bf16",
+                                dtype == DType.BF16,
+                                "beta",
+                                0)),
+                        liked());
+                assertThat(told.metrics).allSatisfy(m -> {
+                    // Sampler and trainer share the rounding of weights, not the order in which sums are rounded.
+                    double allowed = dtype == DType.BF16 ? 0.02 : 1e-5;
+                    assertThat(m.get("val/ratio_first")).isCloseTo(1, within(allowed));
+                    assertThat(m.get("sampling/sampling_logp_difference/mean")).isLessThan(allowed);
+                });
+                entropies.put(
+                        dtype, Objects.requireNonNull(told.metrics.getFirst().get("entropy")));
+                rewards.put(
+                        dtype, told.metrics.stream().map(m -> m.get("reward")).toList());
+                values(model)
+                        .forEach((name, after) -> assertThat(inBf16(after))
+                                .as("the master weights are finer than bf16: " + name)
+                                .isFalse());
+            }
+        }
+        assertThat(entropies.get(DType.BF16))
+                .as("it is another numerics, and nearly the same")
+                .isCloseTo(Objects.requireNonNull(entropies.get(DType.F32)), within(0.05))
+                .isNotCloseTo(Objects.requireNonNull(entropies.get(DType.F32)), within(1e-6));
+        for (List<Double> reward : rewards.values()) {
+            assertThat(mean(reward.subList(19, 24))).isGreaterThan(2 * mean(reward.subList(0, 5)));
+        }
+    }
+
+    /// Whether all values are such that bf16 can hold them.
+    private static boolean inBf16(float[] values) {
+        for (float value : values) {
+            if ((Float.floatToRawIntBits(value) & 0xFFFF) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static double mean(List<Double> values) {
+        return values.stream().mapToDouble(v -> v).average().orElseThrow();
+    }
+
+    @Test
+    void tr12_soIsBf16() throws IOException {
+        interruptedAndResumed(
+                grpo(small(5, "per_device_train_batch_size", 4, "steps_per_generation", 2, "bf16", true, "beta", 0.05)),
+                3,
+                true);
+    }
+
+    // ---- memory
+
+    /// Updates that the growth is the median of.
+    private static final int LATEST = 100;
+
+    @Test
+    void tr08_nativeMemoryStaysFlatOverHundredsOfUpdates() {
+        assumeThat(NativeMemory.inUse()).as("glibc's mallinfo2").isPresent();
+        // The compiler of hot code takes native memory too, for some hundred updates; then only a leak goes on.
+        List<Long> inUse = inUseAfterUpdates(2000, () -> {});
+        assertThat(medianGrowth(inUse)).as("bytes kept by an update, median").isLessThan(64);
+        assertThat(inUse.getLast() - inUse.get(inUse.size() - 1 - LATEST))
+                .as("bytes kept by %d updates", LATEST)
+                .isLessThan(20L << 20);
+        // The measure would see one scalar leaked by every update.
+        List<Tensor> leaked = new ArrayList<>();
+        List<Long> leaking = inUseAfterUpdates(200, () -> {
+            try (Scope scope = Scope.open()) {
+                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
+            }
+        });
+        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking update").isGreaterThan(64);
+        leaked.forEach(Tensor::close);
+    }
+
+    /// Sampling, reference, KL and entropy are in every update. It ends once memory is flat.
+    private List<Long> inUseAfterUpdates(int most, Runnable everyUpdate) {
+        List<Long> inUse = new ArrayList<>();
+        Tracker measuring = new Tracker() {
+            @Override
+            public void progress(long step, long total, Map<String, Double> shown) {
+                everyUpdate.run();
+                inUse.add(NativeMemory.inUse().orElseThrow());
+            }
+        };
+        Map<String, Object> options = small(
+                most,
+                "per_device_train_batch_size",
+                4,
+                "num_generations",
+                2,
+                "max_completion_length",
+                3,
+                "learning_rate",
+                1e-6,
+                "beta",
+                0.05,
+                "entropy_coef",
+                0.01,
+                "log_completions",
+                false,
+                "save_steps",
+                0);
+        try (LoadedModel model = TinyModel.make(SEED);
+                LoadedModel reference = TinyModel.make(SEED)) {
+            BooleanSupplier flat = () -> inUse.size() > 150 && medianGrowth(inUse) < 64;
+            trainer(model, reference.decoder(), grpo(options), liked(), measuring, null, flat)
+                    .train();
+        }
+        return inUse;
+    }
+
+    private static long medianGrowth(List<Long> inUse) {
+        long[] grown = IntStream.range(inUse.size() - 1 - LATEST, inUse.size() - 1)
+                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
+                .sorted()
+                .toArray();
+        return grown[grown.length / 2];
     }
 
     // ---- what is not finite
