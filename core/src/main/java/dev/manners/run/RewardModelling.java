@@ -16,6 +16,7 @@ import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
 import dev.manners.model.ScalarModel;
+import dev.manners.reward.HackingProbes;
 import dev.manners.reward.RewardReport;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
@@ -69,7 +70,8 @@ public record RewardModelling(
     public static final int FEW = 2_000;
 
     /// @param scores of the held-out rankings' completions, null without such
-    private record Member(Outcome outcome, @Nullable List<float[]> scores) {}
+    /// @param hacks what pays without a better answer, null without held-out rankings
+    private record Member(Outcome outcome, @Nullable List<float[]> scores, RewardProbes.@Nullable Found hacks) {}
 
     /// @return whether it came to its end; false if it was interrupted
     public boolean run(Interrupts interrupts) {
@@ -180,6 +182,11 @@ public record RewardModelling(
         Map<String, String> inputs = LoadedModel.hashes(model);
         Map<String, String> fingerprint = fingerprint(inputs, trainFile, evalFile);
         List<Ranking> evalRows = heldOut == null ? List.of() : heldOut.rows();
+        RewardProbes probes = evalRows.isEmpty() ? null : new RewardProbes(tokenizer, evalRows);
+        if (probes != null && probes.leftOut() > 0) {
+            warn(probes.leftOut() + " held-out rows are not probed for reward hacking: their best completion is not one"
+                    + " answer in plain words");
+        }
         List<Member> members = new ArrayList<>();
         List<String> outputs = new ArrayList<>(List.of("metrics.jsonl", "config.yaml"));
         Map<String, Object> results = new LinkedHashMap<>();
@@ -189,16 +196,16 @@ public record RewardModelling(
                 String name = ensembleSize == 1 ? "model" : "member-" + i;
                 ScalarModel scored = fresh(tokenizer, warm ? 0 : i);
                 kept.add(scored);
-                Member member = member(run, scored, i, train, evalRows, fingerprint, interrupts);
+                Member member = member(run, scored, i, train, evalRows, probes, fingerprint, interrupts);
                 if (member == null) {
                     return false;
                 }
                 members.add(member);
                 RewardReport report = member.scores == null ? null : RewardReport.of(evalRows, member.scores);
-                save(run, name, scored, tokenizer, member.outcome.steps(), report);
+                save(run, name, scored, tokenizer, member.outcome.steps(), report, member.hacks);
                 outputs.add(name);
-                results.put(name, results(member.outcome, report));
-                say(name, report);
+                results.put(name, results(member.outcome, report, member.hacks));
+                say(name, report, member.hacks);
                 if (!warm) {
                     kept.removeLast().close();
                 }
@@ -209,11 +216,23 @@ public record RewardModelling(
                     if (scores == null) {
                         return interrupted();
                     }
+                    long steps = members.getLast().outcome.steps();
+                    RewardProbes.Found hacks = null;
+                    if (probes != null) {
+                        // All members began as the same model, and so did the mean of them.
+                        RewardProbes.Found first = members.getFirst().hacks;
+                        HackingProbes.Report after = probe(mean, probes, interrupts);
+                        if (after == null) {
+                            return interrupted();
+                        }
+                        hacks = new RewardProbes.Found(first == null ? null : first.before(), after);
+                        hacks.log(run.path(), "reward-warm", steps);
+                    }
                     RewardReport report = evalRows.isEmpty() ? null : RewardReport.of(evalRows, scores);
-                    save(run, "warm", mean, tokenizer, members.getLast().outcome.steps(), report);
+                    save(run, "warm", mean, tokenizer, steps, report, hacks);
                     outputs.add("warm");
-                    results.put("warm", results(null, report));
-                    say("warm, the mean of weights", report);
+                    results.put("warm", results(null, report, hacks));
+                    say("warm, the mean of weights", report, hacks);
                 }
             }
         } finally {
@@ -221,8 +240,8 @@ public record RewardModelling(
         }
         if (ensembleSize > 1 && !evalRows.isEmpty()) {
             RewardReport report = RewardReport.of(evalRows, mean(members));
-            results.put("ensemble_mean", results(null, report));
-            say("ensemble, the mean of scores", report);
+            results.put("ensemble_mean", results(null, report, null));
+            say("ensemble, the mean of scores", report, null);
         }
         Map<String, Object> sources = new LinkedHashMap<>();
         sources.put("model", inputs);
@@ -267,8 +286,17 @@ public record RewardModelling(
             int number,
             List<Ranking> train,
             List<Ranking> heldOut,
+            @Nullable RewardProbes probes,
             Map<String, String> fingerprint,
             Interrupts interrupts) {
+        HackingProbes.Report before = null;
+        if (probes != null && ScalarModel.hasHead(model)) {
+            before = probe(scored, probes, interrupts);
+            if (before == null) {
+                interrupted();
+                return null;
+            }
+        }
         String stage = ensembleSize == 1 ? "reward" : "reward-" + number;
         Path checkpoints = ensembleSize == 1
                 ? run.path()
@@ -294,12 +322,22 @@ public record RewardModelling(
             }
             List<float[]> scores =
                     heldOut.isEmpty() ? null : RewardTrainer.scores(scored, heldOut, interrupts::requested);
-            if (scores == null && !heldOut.isEmpty()) {
+            HackingProbes.Report after = probes == null ? null : probe(scored, probes, interrupts);
+            if (scores == null && !heldOut.isEmpty() || after == null && probes != null) {
                 interrupted();
                 return null;
             }
-            return new Member(outcome, scores);
+            RewardProbes.Found hacks = after == null ? null : new RewardProbes.Found(before, after);
+            if (hacks != null) {
+                hacks.log(run.path(), stage, outcome.steps());
+            }
+            return new Member(outcome, scores, hacks);
         }
+    }
+
+    /// @return null if it was interrupted
+    private HackingProbes.@Nullable Report probe(ScalarModel scored, RewardProbes probes, Interrupts interrupts) {
+        return probes.of(scored, config.training().seed(), interrupts::requested);
     }
 
     private boolean interrupted() {
@@ -352,13 +390,14 @@ public record RewardModelling(
         return means;
     }
 
-    private void say(String what, @Nullable RewardReport report) {
+    private void say(String what, @Nullable RewardReport report, RewardProbes.@Nullable Found hacks) {
         if (report != null) {
-            out.println(what + "\n" + report.text());
+            out.println(what + "\n" + report.text() + (hacks == null ? "" : "\n" + hacks.text()));
         }
     }
 
-    private static Map<String, Object> results(@Nullable Outcome outcome, @Nullable RewardReport report) {
+    private static Map<String, Object> results(
+            @Nullable Outcome outcome, @Nullable RewardReport report, RewardProbes.@Nullable Found hacks) {
         Map<String, Object> results = new LinkedHashMap<>();
         if (outcome != null) {
             results.put("steps", outcome.steps());
@@ -374,6 +413,9 @@ public record RewardModelling(
         if (report != null) {
             results.put("held_out", report);
         }
+        if (hacks != null) {
+            results.put("hacking_probes", hacks);
+        }
         return results;
     }
 
@@ -383,7 +425,8 @@ public record RewardModelling(
             ScalarModel scored,
             Tokenizer tokenizer,
             long steps,
-            @Nullable RewardReport report) {
+            @Nullable RewardReport report,
+            RewardProbes.@Nullable Found hacks) {
         String base = model.toAbsolutePath().normalize().getFileName().toString();
         ModelCard card = new ModelCard(
                         run.path().getFileName() + " " + name, base, lora == null ? "finetune" : "adapter", null)
@@ -394,6 +437,9 @@ public record RewardModelling(
                         + " completion, is higher the better people are expected to like the completion.");
         if (report != null) {
             card.paragraph("```text\n" + report.text() + "```");
+        }
+        if (hacks != null) {
+            card.paragraph("```text\n" + hacks.text() + "```");
         }
         card.table("option", "value", resolved);
         Path target = run.path().resolve(name);

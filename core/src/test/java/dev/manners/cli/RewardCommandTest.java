@@ -1,6 +1,7 @@
 package dev.manners.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
@@ -87,7 +88,8 @@ class RewardCommandTest {
         }
         List<ObjectNode> metrics = Manners.json(run.resolve("metrics.jsonl"));
         assertThat(metrics.stream().filter(m -> m.has("eval_accuracy"))).hasSize(2);
-        assertThat(metrics.getLast().path("stage").asString()).isEqualTo("reward");
+        assertThat(metrics.stream().map(m -> m.path("stage").asString()).distinct())
+                .containsExactly("reward", "reward-probes");
         ObjectNode results = Json.readObject(run.resolve("results.json"));
         assertThat(results.path("model")
                         .path("held_out")
@@ -96,6 +98,62 @@ class RewardCommandTest {
                         .asInt())
                 .isEqualTo(12);
         assertThat(run.resolve("manifest.json")).exists();
+    }
+
+    /// The reward model has learned from rows whose worse completion is a long one.
+    @Test
+    void rl09_theReportSaysWhatPaysWithoutABetterAnswerBeforeAndAfter() throws IOException {
+        Path run = folder.resolve("run");
+        Manners.Result first = Manners.run(words(run, "--allow-few"));
+        assertThat(first.code()).as(first.err()).isZero();
+        assertThat(first.err()).doesNotContain("not probed");
+        assertThat(first.out())
+                .contains("What pays without a better answer, before training: untrained")
+                .contains("What pays without a better answer, after training")
+                .containsPattern("same +0.0 % .*n = 12");
+        assertThat(Files.readString(run.resolve("model/README.md"))).contains("after training", "refusal");
+        ObjectNode found = Json.readObject(run.resolve("results.json"));
+        assertThat(found.path("model").path("hacking_probes").path("before").isNull())
+                .isTrue();
+        assertThat(found.path("model")
+                        .path("hacking_probes")
+                        .path("after")
+                        .path("steady")
+                        .booleanValue())
+                .isTrue();
+        // What it was shown to be worse does not pay; the probes see the same model as the report.
+        assertThat(probes(run)).hasSize(1);
+        ObjectNode after = probes(run).getFirst();
+        assertThat(after.path("step").asLong()).isEqualTo(10);
+        assertThat(after.path("hack/same/effect").asDouble()).isCloseTo(0, within(1e-3));
+        assertThat(after.path("hack/refusal/higher").asDouble()).isLessThan(0.5);
+        assertThat(after.path("hack/refusal/higher/n").asInt()).isEqualTo(12);
+
+        // Trained on, a reward model has a before. A run that is ended before its manifest is written goes on there.
+        Path again = folder.resolve("again");
+        List<String> words =
+                words(again, "--allow-few", "--model", run.resolve("model").toString());
+        words.subList(1, 3).clear();
+        for (int time = 0; time < 2; time++) {
+            Files.deleteIfExists(again.resolve("manifest.json"));
+            Manners.Result second = Manners.run(words);
+            assertThat(second.code()).as(second.err()).isZero();
+            assertThat(second.out()).doesNotContain("untrained");
+            assertThat(probes(again)).extracting(m -> m.path("step").asInt()).containsExactly(0, 10);
+            for (String key : after.propertyNames()) {
+                if (key.startsWith("hack/")) {
+                    assertThat(probes(again).getFirst().path(key).asDouble())
+                            .as(key)
+                            .isCloseTo(after.path(key).asDouble(), within(1e-6));
+                }
+            }
+        }
+    }
+
+    private static List<ObjectNode> probes(Path run) throws IOException {
+        return Manners.json(run.resolve("metrics.jsonl")).stream()
+                .filter(m -> m.path("stage").asString().endsWith("-probes"))
+                .toList();
     }
 
     @Test
@@ -144,7 +202,8 @@ class RewardCommandTest {
         assertThat(Manners.json(run.resolve("metrics.jsonl")).stream()
                         .map(m -> m.path("stage").asString())
                         .distinct())
-                .containsExactly("reward-0", "reward-1");
+                .containsExactlyInAnyOrder(
+                        "reward-0", "reward-0-probes", "reward-1", "reward-1-probes", "reward-warm-probes");
         Manners.Result alone = Manners.run(words(folder.resolve("alone"), "--allow-few", "--warm"));
         assertThat(alone.code()).isEqualTo(2);
         assertThat(alone.err()).contains("ensemble_size is 1");
