@@ -1,6 +1,8 @@
 package dev.manners.train;
 
 import dev.manners.reward.Score;
+import dev.manners.reward.Tally;
+import dev.manners.reward.Verdict;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,10 +64,15 @@ record Rollout(List<Sample> samples, int group, int generations) {
                 metrics,
                 "completions/%s_terminated_length",
                 samples.stream().filter(Sample::finished).toList());
-        parts().forEach((name, values) -> {
-            metrics.put("rewards/" + name + "/mean", mean(values));
-            if (values.size() > 1) {
-                metrics.put("rewards/" + name + "/std", std(values));
+        parts().forEach((name, part) -> {
+            part.mean().ifPresent(mean -> metrics.put("rewards/" + name + "/mean", mean));
+            part.std().ifPresent(std -> metrics.put("rewards/" + name + "/std", std));
+            // An answer that nobody can read is no wrong answer: the format is not learnt yet, or looked for elsewhere.
+            long wrong = part.count(Verdict.WRONG);
+            long unparseable = part.count(Verdict.UNPARSEABLE);
+            if (part.count(Verdict.RIGHT) + wrong + unparseable > 0) {
+                metrics.put("rewards/" + name + "/frac_wrong", (double) wrong / part.scored());
+                metrics.put("rewards/" + name + "/frac_unparseable", (double) unparseable / part.scored());
             }
         });
         List<Double> totals = scored(rewards());
@@ -87,16 +94,13 @@ record Rollout(List<Sample> samples, int group, int generations) {
     }
 
     /// What each part of the reward gave, by name; a reward without parts is its own.
-    private Map<String, List<Double>> parts() {
-        Map<String, List<Double>> parts = new TreeMap<>();
+    private Map<String, Tally> parts() {
+        Map<String, Tally> parts = new TreeMap<>();
         for (Sample s : samples) {
             List<Score> of =
                     s.score().parts().isEmpty() ? List.of(s.score()) : s.score().parts();
-            for (Score part : of) {
-                if (part.value() != null) {
-                    parts.computeIfAbsent(part.name(), n -> new ArrayList<>()).add(part.value());
-                }
-            }
+            of.forEach(
+                    part -> parts.computeIfAbsent(part.name(), n -> new Tally()).add(part));
         }
         return parts;
     }

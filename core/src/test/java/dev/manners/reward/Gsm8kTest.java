@@ -53,6 +53,42 @@ class Gsm8kTest {
         assertThat(chance).isLessThan(rows.size() / 20);
     }
 
+    /// The answer is 1234.5 dollars. Verdicts of `numeric_answer`, and of `math_equivalence`, which knows LaTeX and
+    /// units, and reads commas that do not part thousands as those of a list. In the table `⏎` is a line break.
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            RIGHT       | RIGHT       | 12 · 100 + 34.5⏎#### 1234.5
+            RIGHT       | RIGHT       | #### 1,234.5
+            RIGHT       | RIGHT       | #### $1,234.50
+            RIGHT       | RIGHT       | #### 2469/2
+            RIGHT       | RIGHT       | #### 1234.5.
+            UNPARSEABLE | RIGHT       | #### \\frac{2469}{2}
+            UNPARSEABLE | RIGHT       | #### 1234 \\frac{1}{2}
+            UNPARSEABLE | RIGHT       | #### 1{,}234.5
+            UNPARSEABLE | RIGHT       | #### 1234.5 \\text{ dollars}
+            UNPARSEABLE | WRONG       | #### 1,23,4.5
+            UNPARSEABLE | WRONG       | #### 1234,5
+            UNPARSEABLE | UNPARSEABLE | #### twelve hundred
+            WRONG       | WRONG       | #### 1234.4
+            UNPARSEABLE | WRONG       | #### 2,469/3
+            WRONG       | WRONG       | #### 2469/3
+            WRONG       | WRONG       | #### -1,234.5
+            UNPARSEABLE | UNPARSEABLE | ####
+            UNPARSEABLE | UNPARSEABLE | 1234.5
+            UNPARSEABLE | UNPARSEABLE | The answer is 1234.5.
+            UNPARSEABLE | UNPARSEABLE | so #### 1234.5
+            UNPARSEABLE | UNPARSEABLE | #### 1234.4⏎#### 1234.5
+            """)
+    void ds15_anAnswerThatCannotBeReadIsNotAWrongOne(Verdict numeric, Verdict maths, String completion) {
+        Candidate candidate = Candidates.of(completion.replace('⏎', '\n'), "{'answer': '1234.5'}");
+        for (Task task : List.of(new NumericAnswer("answer", 0), new MathEquivalence("answer"))) {
+            Score score = Candidates.score(new Verifier("gsm8k", AnswerRule.GSM8K, task), candidate);
+            Verdict expected = task instanceof NumericAnswer ? numeric : maths;
+            assertThat(score.verdict()).as(score.reason()).isEqualTo(expected);
+            assertThat(score.value()).isEqualTo(expected == Verdict.RIGHT ? 1.0 : 0.0);
+        }
+    }
+
     private static Score score(ObjectNode row, String solution) {
         return Candidates.score(
                 VERIFIER,

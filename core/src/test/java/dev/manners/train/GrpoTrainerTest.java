@@ -17,9 +17,13 @@ import dev.manners.files.Sha256;
 import dev.manners.model.Decoder;
 import dev.manners.model.Lora;
 import dev.manners.model.Parameter;
+import dev.manners.reward.AnswerRule;
 import dev.manners.reward.Candidate;
+import dev.manners.reward.NumericAnswer;
 import dev.manners.reward.Reward;
 import dev.manners.reward.Score;
+import dev.manners.reward.Verifier;
+import dev.manners.reward.WeightedReward;
 import dev.manners.rollout.Sampling;
 import dev.manners.run.LoadedModel;
 import dev.manners.tensor.DType;
@@ -50,6 +54,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.node.StringNode;
 
 /// GRPO and its relatives on a model of some ten thousand parameters.
 class GrpoTrainerTest {
@@ -389,6 +395,47 @@ class GrpoTrainerTest {
             assertThat(told.metrics.getLast()).doesNotContainKeys("reward", "reward_std");
             assertThat(values(model)).usingRecursiveComparison().isEqualTo(before);
         }
+    }
+
+    /// Two right, one wrong, three that nobody can read, and one whose row has no answer.
+    @Test
+    void ds15_wrongAndUnparseableAnswersAreCountedApart() {
+        Verifier verifier = new Verifier("numeric_answer", AnswerRule.GSM8K, new NumericAnswer("answer", 0));
+        Reward weighted = new WeightedReward(List.of(verifier, reward("brief", c -> 0.5)), List.of(1.0, 0.1));
+        List<String> texts = List.of("#### 42", "#### 42.0", "#### 41", "42", "#### 42 apples", "####", "#### 42");
+        List<Rollout.Sample> samples = new ArrayList<>();
+        List<Rollout.Sample> alone = new ArrayList<>();
+        for (int i = 0; i < texts.size(); i++) {
+            ObjectNode row = Json.MAPPER.createObjectNode();
+            if (i < 6) {
+                row.put("answer", 42);
+            }
+            Candidate candidate =
+                    new Candidate(StringNode.valueOf(""), new int[] {1}, texts.get(i), new int[] {1}, true, row);
+            samples.add(sample(weighted, candidate));
+            alone.add(sample(verifier, candidate));
+        }
+        for (List<Rollout.Sample> of : List.of(samples, alone)) {
+            Map<String, Double> metrics = new Rollout(of, 1, 1).metrics();
+            assertThat(metrics.get("rewards/numeric_answer/mean")).isCloseTo(2.0 / 6, within(1e-12));
+            assertThat(metrics)
+                    .containsEntry("rewards/numeric_answer/frac_wrong", 1.0 / 6)
+                    .containsEntry("rewards/numeric_answer/frac_unparseable", 3.0 / 6)
+                    .doesNotContainKeys("rewards/brief/frac_wrong", "rewards/brief/frac_unparseable");
+        }
+        assertThat(new Rollout(alone, 1, 1).metrics()).containsEntry("frac_unscorable", 1 - 6.0 / 7);
+    }
+
+    private static Rollout.Sample sample(Reward reward, Candidate candidate) {
+        return new Rollout.Sample(
+                0,
+                candidate.promptIds(),
+                "",
+                candidate.completionIds(),
+                new float[] {0},
+                candidate.completion(),
+                true,
+                reward.score(List.of(candidate)).getFirst());
     }
 
     @Test
