@@ -38,9 +38,8 @@ import tools.jackson.databind.node.ObjectNode;
 /// Several completions of each prompt, scored by a proxy and, where there is one, by gold: what giving the best of n
 /// earns, and each prompt's best as a dataset. Nothing is trained.
 ///
-/// Two halves: completions are sampled, scored and kept, a lot at a time, and an interrupted run goes on behind the
-/// last
-/// lot; then everything is computed from what was kept.
+/// Two halves: completions are sampled, scored and kept, a lot at a time, and an interrupted run goes on behind
+/// the last lot; then everything is computed from what was kept.
 ///
 /// @param adapter PEFT directory to attach to the model, or null
 /// @param promptField column of the prompt

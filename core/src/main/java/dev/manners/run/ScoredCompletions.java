@@ -22,9 +22,8 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
-/// completions.jsonl of a best-of run: every completion with its scores, prompt by prompt. Whole prompts are added;
-/// what
-/// a crash left of one is cut off when the file is opened again.
+/// completions.jsonl of a best-of run: every completion with its scores, prompt by prompt. Whole prompts are
+/// added; what a crash left of one is cut off when the file is opened again.
 final class ScoredCompletions {
 
     static final String FILE = "completions.jsonl";
