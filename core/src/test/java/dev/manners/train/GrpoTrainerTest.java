@@ -766,6 +766,7 @@ class GrpoTrainerTest {
                 true);
     }
 
+    /// The stop is heard an update later: amid the rollout of four.
     @Test
     void tr12_soAreTokensWithWeights() throws IOException {
         interruptedAndResumed(
@@ -775,11 +776,13 @@ class GrpoTrainerTest {
                         4,
                         "steps_per_generation",
                         2,
+                        "num_iterations",
+                        2,
                         "top_entropy_quantile",
                         0.5,
                         "sampler_importance_sampling_correction",
                         true)),
-                3,
+                2,
                 false);
     }
 
