@@ -42,7 +42,7 @@ class DocsTest {
     @CsvSource({
         "train/SftTrainer, sft.md",
         "train/RewardTrainer loss/RewardLoss, reward.md",
-        "train/GrpoTrainer, grpo.md",
+        "train/GrpoTrainer train/GroupAdvantages, grpo.md",
         "train/DpoTrainer loss/PreferenceLoss loss/Pairs loss/CpoLoss loss/OrpoLoss, dpo.md",
         "train/KtoTrainer loss/KtoLoss, kto.md",
         "train/PpoTrainer loss/PpoLoss, ppo.md"

@@ -35,6 +35,7 @@ public final class Main {
             RewardTrainingCommand.rloo(),
             RewardTrainingCommand.reinforce(),
             RewardTrainingCommand.raft(),
+            new BestOfCommand(),
             new GenerateCommand(),
             new ChatCommand(),
             new ScoreCommand(),

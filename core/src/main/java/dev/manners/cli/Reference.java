@@ -296,6 +296,9 @@ final class Reference {
             `grpo`, `rloo`, `reinforce`, `raft` and `ppo` leave the same but `rejects.jsonl` and `.tokenised/`; their samples
             carry rewards and advantages. `ppo` adds `value_model/`, the value model it was trained with.
 
+            `best-of` leaves `config.yaml`, `metrics.jsonl`, `events.jsonl`, `tensorboard/`, `manifest.json`, and
+            `completions.jsonl` and `best.jsonl`: [best-of-n](algorithms/best_of_n.md).
+
             `run` writes these files too, but for `model/` and `rejects.jsonl`. Lines carry their stage: `pretrain`, `sft`, and
             `pretrain_held_out` and `sft_held_out` for the rates on held-out prompts. It adds:
 

@@ -85,9 +85,17 @@ record RewardTrainingCommand(String name, String summary, Class<? extends Record
     public String details() {
         return """
                 Example:
-                  manners %s --model DIR --dataset prompts.jsonl --reward-funcs numeric_answer --reward-funcs format \\
+                  manners %1$s --model DIR --dataset prompts.jsonl --reward-funcs numeric_answer --reward-funcs format \\
                     --reward-weights 1 --reward-weights 0.2 --max-completion-length 128 --output-dir runs/mine
+                  manners %1$s DIR tasks.jsonl --reward-funcs code --code-language python
+                  manners %1$s DIR prompts.jsonl --reward-funcs judge --judge-model NAME --judge-rubric "Is it polite?" \\
+                    --judge-base-url http://localhost:8000/v1 --judge-api-key-env MY_KEY
                 Every other column of a row goes to the rewards. The same command resumes a run that was interrupted.""".formatted(name);
+    }
+
+    @Override
+    public List<String> positionals() {
+        return List.of("model", "dataset");
     }
 
     @Override

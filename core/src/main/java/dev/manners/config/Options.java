@@ -14,7 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -24,7 +23,8 @@ import org.jspecify.annotations.Nullable;
 
 /// The options of one command: keys and values from a YAML file, then from flags, bound to records.
 ///
-/// A component that is itself a record lends its own options to the record it is in, under their own keys.
+/// A component that is itself a record lends its own options to the record it is in, under their own keys. Where it is
+/// nullable, it is null unless one of them is given: then what it requires is required.
 ///
 /// Values are untyped until they meet the component they are for: `no` is false for a flag and text for a name, `1e-5`
 /// is a number where a number is asked for. Everything that is wrong is reported at once.
@@ -164,8 +164,8 @@ public final class Options {
             problems.addAll(checked.problems());
         }
         for (RecordComponent component : record.getClass().getRecordComponents()) {
-            if (component.getType().isRecord()) {
-                contradictions((Record) Objects.requireNonNull(value(component, record)), problems);
+            if (component.getType().isRecord() && value(component, record) instanceof Record part) {
+                contradictions(part, problems);
             }
         }
     }
@@ -192,9 +192,7 @@ public final class Options {
         int before = problems.size();
         for (int i = 0; i < components.length; i++) {
             types[i] = components[i].getType();
-            arguments[i] = types[i].isRecord()
-                    ? bind(types[i].asSubclass(Record.class), problems)
-                    : argument(components[i], problems);
+            arguments[i] = types[i].isRecord() ? part(components[i], problems) : argument(components[i], problems);
         }
         if (problems.size() > before) {
             return null;
@@ -212,6 +210,14 @@ public final class Options {
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException(type + " cannot be made", e);
         }
+    }
+
+    private @Nullable Record part(RecordComponent component, List<String> problems) {
+        Class<? extends Record> type = component.getType().asSubclass(Record.class);
+        boolean optional = component.getAnnotatedType().isAnnotationPresent(Nullable.class);
+        return optional && describe(type).stream().noneMatch(doc -> values.containsKey(doc.key()))
+                ? null
+                : bind(type, problems);
     }
 
     private @Nullable Object argument(RecordComponent component, List<String> problems) {

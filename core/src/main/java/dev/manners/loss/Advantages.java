@@ -1,5 +1,6 @@
 package dev.manners.loss;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -12,6 +13,14 @@ import org.jspecify.annotations.Nullable;
 public final class Advantages {
 
     private Advantages() {}
+
+    /// How several reward functions become one advantage, TRL's `multi_objective_aggregation`.
+    public enum Aggregation {
+        /// Their weighted sum, against its group's.
+        SUM_THEN_NORMALIZE,
+        /// Each against its own group's, then their weighted sum: [#normalizeThenSum].
+        NORMALIZE_THEN_SUM
+    }
 
     /// By what rewards are divided, TRL's `scale_rewards`.
     public enum Scale {
@@ -62,6 +71,45 @@ public final class Advantages {
             }
         }
         return new Grouped(advantages, groups, alike);
+    }
+
+    /// GDPO: each reward function against its own group's mean and deviation, then their weighted sum, then
+    /// that against the mean and deviation of all,
+    ///
+    ///     z_ik = (R_ik - mean_k) / (std_k + 1e-4),   S_i = Σ_k w_k z_ik,   A_i = (S_i - mean) / (std + 1e-4)
+    ///
+    /// so that a function with a wide range does not drown the others, and combinations of rewards with the
+    /// same sum stay different. What a function could not score, or has nothing to compare with, is left out
+    /// of the sum; what none could is in no mean.
+    ///
+    /// Source: Liu et al. 2026, arXiv:2601.05242; TRL's `multi_objective_aggregation` of `normalize_then_sum`.
+    ///
+    /// @param rewards of each completion, what each function gave it; completions of a prompt side by side
+    /// @param weights of the functions
+    public static Grouped normalizeThenSum(
+            List<List<@Nullable Double>> rewards, List<Double> weights, int numGenerations) {
+        List<@Nullable Double> sums = Arrays.asList(new @Nullable Double[rewards.size()]);
+        for (int k = 0; k < weights.size(); k++) {
+            List<@Nullable Double> one = new ArrayList<>();
+            for (List<@Nullable Double> row : rewards) {
+                one.add(row.get(k));
+            }
+            // Advantages are 0 where there is nothing to compare with: the term is then left out.
+            double[] z = group(one, numGenerations, Scale.GROUP).advantages;
+            for (int i = 0; i < z.length; i++) {
+                if (one.get(i) != null) {
+                    Double before = sums.get(i);
+                    sums.set(i, (before == null ? 0 : before) + weights.get(k) * z[i]);
+                }
+            }
+        }
+        Grouped plain = group(sums, numGenerations, Scale.NONE);
+        double mean = mean(sums);
+        double std = std(sums) + 1e-4;
+        double[] values = sums.stream()
+                .mapToDouble(sum -> sum == null || Double.isNaN(std) ? 0 : (sum - mean) / std)
+                .toArray();
+        return new Grouped(values, plain.groups, plain.alike);
     }
 
     /// RLOO: against the mean of the others, A_i = R_i - Σ_{j≠i} R_j / (n - 1).

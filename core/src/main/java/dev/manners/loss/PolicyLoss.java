@@ -137,12 +137,28 @@ public final class PolicyLoss {
     /// @param refLogps of the reference, [M]; null: no KL
     /// @param advantages of each completion, [B]
     /// @param entropies of the policy, [M], a leaf where an entropy bonus is wanted; null: not measured
+    /// @param samplerRatio what each token counts for by [SamplerRatio], [M]; null: 1. The KL counts in full
+    /// @param highEntropy which tokens carry the policy's loss and the entropy bonus; null: all. The KL is of
+    /// all, and so is what the loss is divided by
     public record Batch(
             Segments segments,
             Tensor oldLogps,
             @Nullable Tensor refLogps,
             Tensor advantages,
-            @Nullable Tensor entropies) {}
+            @Nullable Tensor entropies,
+            @Nullable Tensor samplerRatio,
+            @Nullable HighEntropy highEntropy) {
+
+        /// Where every token carries loss and counts for 1.
+        public Batch(
+                Segments segments,
+                Tensor oldLogps,
+                @Nullable Tensor refLogps,
+                Tensor advantages,
+                @Nullable Tensor entropies) {
+            this(segments, oldLogps, refLogps, advantages, entropies, null, null);
+        }
+    }
 
     /// @param logps log-probabilities under the policy, [M], a leaf
     /// @param window completions and tokens of the whole update
@@ -164,11 +180,17 @@ public final class PolicyLoss {
                         .neg();
             case SAPO -> softlyGated(ratio, advantage, o);
             case VESPO -> {
-                Tensor phi = phi(logRatio.detach(), batch.advantages, s, o); // [B]
+                Tensor phi = phi(logRatio.detach(), batch, o); // [B]
                 metrics.mean("vespo/phi_seq_mean", phi.sum().item(), s.count());
                 yield s.each(phi).mul(advantage).mul(logp).neg();
             }
         };
+        if (batch.highEntropy != null) {
+            loss = loss.mul(s.kept(batch.highEntropy.mask()));
+        }
+        if (batch.samplerRatio != null && o.lossType != Type.VESPO) {
+            loss = loss.mul(s.kept(batch.samplerRatio));
+        }
         if (o.beta != 0) {
             Tensor d = logp.sub(s.kept(required(batch.refLogps, "beta is not 0: the reference's log-probabilities")));
             Tensor kl = o.klEstimator.of(d);
@@ -185,7 +207,10 @@ public final class PolicyLoss {
         }
         if (o.entropyCoef != 0) {
             Tensor entropy = s.kept(required(batch.entropies, "entropy_coef is not 0: the entropies"));
-            total = total.sub(entropy.sum().mul(o.entropyCoef / window.tokens()));
+            HighEntropy high = batch.highEntropy;
+            Tensor rewarded = high == null ? entropy : entropy.mul(s.kept(high.mask()));
+            total = total.sub(
+                    rewarded.sum().mul(o.entropyCoef / (high == null ? window.tokens() : Math.max(1, high.tokens()))));
         }
         if (o.lossType.clips()) {
             clipRatios(ratio.detach(), advantage, s, o, metrics);
@@ -209,9 +234,16 @@ public final class PolicyLoss {
     }
 
     /// Weights of whole completions, in logarithms, [B]: log φ(w) = λ + k log w - λ w.
-    private static Tensor phi(Tensor logRatio, Tensor advantages, Segments s, Options o) {
-        Tensor logW = s.sum(logRatio.clamp(-20, 20)).clamp(Math.log(1e-8), 20);
-        Tensor positive = advantages.ge(Tensor.full(0, DType.F32, 1));
+    /// What sampler and trainer differ by is a part of w.
+    private static Tensor phi(Tensor logRatio, Batch batch, Options o) {
+        Segments s = batch.segments;
+        double least = Math.log(1e-8);
+        Tensor sum = s.sum(logRatio.clamp(-20, 20));
+        if (batch.samplerRatio != null) {
+            sum = sum.add(s.sum(s.kept(batch.samplerRatio).log().clamp(least, 20)));
+        }
+        Tensor logW = sum.clamp(least, 20);
+        Tensor positive = batch.advantages.ge(Tensor.full(0, DType.F32, 1));
         Tensor k = bySign(positive, o.vespoKPos, o.vespoKNeg);
         Tensor lambda = bySign(positive, Math.max(1e-4, o.vespoLambdaPos), Math.max(1e-4, o.vespoLambdaNeg));
         return lambda.add(k.mul(logW)).sub(lambda.mul(logW.exp())).exp();

@@ -27,6 +27,11 @@ public final class WeightedReward implements Reward {
         this.weights = List.copyOf(weights);
     }
 
+    /// What each part counts, in the order of a score's parts.
+    public List<Double> weights() {
+        return weights;
+    }
+
     @Override
     public String name() {
         return "reward";

@@ -14,6 +14,7 @@ import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
 import dev.manners.model.ScalarModel;
 import dev.manners.reward.Reward;
+import dev.manners.reward.judge.RemoteModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
@@ -123,33 +124,35 @@ public record PpoTraining(
         inputs.forEach((role, hashes) -> hashes.forEach((name, hash) -> fingerprint.put(role + "/" + name, hash)));
         fingerprint.put("dataset", file.sha256() + " " + file.range());
         fingerprint.put("eval_dataset", heldOut == null ? "none" : heldOut.sha256() + " " + heldOut.range());
-        Reward reward = rewardFuncs.reward(config.responseLength(), models.scorers.reward());
         try (Progress progress = Progress.of("ppo")) {
             Tracker tracker = Tracker.all(List.of(
                     new MetricsLog(run.path(), "ppo"),
                     new TensorBoardEvents(run.path().resolve("tensorboard"), "ppo/"),
                     progress));
-            PpoTrainer trainer = new PpoTrainer(
-                    models.policy.decoder(),
-                    models.reference == null ? null : models.reference.decoder(),
-                    models.value,
-                    config,
-                    rollouts(models.policy, prompts, reward, interrupts),
-                    evaluated == null
-                            ? step -> Map.of()
-                            : new HeldOutRewards(rollouts(models.policy, evaluated, reward, interrupts)),
-                    tracker,
-                    run.path(),
-                    fingerprint,
-                    interrupts::requested);
-            Outcome outcome = trainer.train();
-            progress.close();
-            Map<String, Object> sources = new LinkedHashMap<>(inputs);
-            sources.put("dataset", hash(file));
-            if (heldOut != null) {
-                sources.put("eval_dataset", hash(heldOut));
+            try (RemoteModel judge = rewardFuncs.openJudge(tracker)) {
+                Reward reward = rewardFuncs.reward(config.responseLength(), models.scorers.reward(), judge);
+                PpoTrainer trainer = new PpoTrainer(
+                        models.policy.decoder(),
+                        models.reference == null ? null : models.reference.decoder(),
+                        models.value,
+                        config,
+                        rollouts(models.policy, prompts, reward, interrupts),
+                        evaluated == null
+                                ? step -> Map.of()
+                                : new HeldOutRewards(rollouts(models.policy, evaluated, reward, interrupts)),
+                        tracker,
+                        run.path(),
+                        fingerprint,
+                        interrupts::requested);
+                Outcome outcome = trainer.train();
+                progress.close();
+                Map<String, Object> sources = new LinkedHashMap<>(inputs);
+                sources.put("dataset", hash(file));
+                if (heldOut != null) {
+                    sources.put("eval_dataset", hash(heldOut));
+                }
+                return finish(run, models, sources, outcome, trainer.health(), began);
             }
-            return finish(run, models, sources, outcome, trainer.health(), began);
         }
     }
 
@@ -162,6 +165,11 @@ public record PpoTraining(
     /// What can be seen to be wrong before anything is read or written, all in one message.
     private void refuseAtOnce() {
         List<String> problems = new ArrayList<>(ModelDirectory.problems(model, lora));
+        if (rewardFuncs.comparesGroups()) {
+            problems.add(
+                    "reward_funcs holds pairwise_judge, which compares the completions of a prompt, and ppo samples"
+                            + " one of each: use judge");
+        }
         directories().stream().skip(1).forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
         for (String source : evalDataset == null ? List.of(dataset) : List.of(dataset, evalDataset)) {
             try {
@@ -170,6 +178,7 @@ public record PpoTraining(
                 problems.addAll(e.problems());
             }
         }
+        problems.addAll(RewardFuncs.unused(List.of(rewardFuncs)));
         if (!problems.isEmpty()) {
             throw BadInput.all("inputs", problems);
         }

@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.BadInput;
 import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.reward.AnswerRule;
@@ -20,6 +21,14 @@ import dev.manners.reward.Reward;
 import dev.manners.reward.SoftOverlongPunishment;
 import dev.manners.reward.Verifier;
 import dev.manners.reward.WeightedReward;
+import dev.manners.reward.code.CodeConfig;
+import dev.manners.reward.code.CodeReward;
+import dev.manners.reward.judge.JudgeConfig;
+import dev.manners.reward.judge.PairwiseJudge;
+import dev.manners.reward.judge.RemoteModel;
+import dev.manners.reward.judge.RubricJudge;
+import dev.manners.reward.judge.WinRates;
+import dev.manners.train.Tracker;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,11 +40,14 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Which rewards a run learns from, by name, and how much each counts.
+///
+/// @param code of the reward `code`; null: it is not among them
+/// @param judge of `judge` and `pairwise_judge`; likewise
 public record RewardFuncs(
         @Key(
                 value = "Rewards: accuracy, numeric_answer, exact_match, regex_match, multiple_choice, countdown,"
                         + " chain_arithmetic, prefix_match, json_schema, instructions, length_cosine, format,"
-                        + " repetition, soft_overlong, reward_model; none: reward_model",
+                        + " repetition, soft_overlong, code, judge, pairwise_judge, reward_model; none: reward_model",
                 byDefault = "[]")
         List<String> rewardFuncs,
 
@@ -62,7 +74,11 @@ public record RewardFuncs(
         String answerColumn,
 
         @Key(value = "Tokens before the longest completion over which soft_overlong grows", byDefault = "64", min = 0)
-        int softPunishCache)
+        int softPunishCache,
+
+        @Nullable CodeConfig code,
+
+        @Nullable JudgeConfig judge)
         implements Checked {
 
     /// How several reward models become one.
@@ -90,6 +106,12 @@ public record RewardFuncs(
         FORMAT,
         REPETITION,
         SOFT_OVERLONG,
+        /// Runs what was written.
+        CODE,
+        /// A remote model grades by a rubric.
+        JUDGE,
+        /// A remote model compares the completions of a prompt.
+        PAIRWISE_JUDGE,
         REWARD_MODEL
     }
 
@@ -116,6 +138,13 @@ public record RewardFuncs(
                     rewardModel.isEmpty()
                             ? "reward_funcs holds reward_model, but no reward_model names its directory"
                             : "reward_model is given, but reward_funcs does not hold reward_model");
+        }
+        if (holds(Name.CODE) && code == null) {
+            problems.add("reward_funcs holds code, but no code_language says what completions are written in: python"
+                    + " or java");
+        }
+        if (judges() && judge == null) {
+            problems.add("reward_funcs holds a judge, but no judge_model and judge_rubric say who judges, and by what");
         }
         if (ensemble != Combination.MEAN && rewardModel.size() < 2) {
             problems.add("ensemble combines several reward models, and " + rewardModel.size()
@@ -155,17 +184,75 @@ public record RewardFuncs(
         return rewardFuncs.isEmpty() && !rewardModel.isEmpty() ? List.of(lower(Name.REWARD_MODEL)) : rewardFuncs;
     }
 
+    private boolean holds(Name name) {
+        return names().contains(lower(name));
+    }
+
+    private boolean judges() {
+        return holds(Name.JUDGE) || comparesGroups();
+    }
+
+    /// Whether one of them has nothing to say about a completion that is alone with its prompt.
+    boolean comparesGroups() {
+        return holds(Name.PAIRWISE_JUDGE);
+    }
+
+    /// The same options for other rewards.
+    public RewardFuncs with(List<String> funcs, List<String> weights, List<Path> models) {
+        return new RewardFuncs(
+                funcs,
+                models,
+                models.size() < 2 ? Combination.MEAN : ensemble,
+                ensembleLambda,
+                weights,
+                answerRule,
+                answerColumn,
+                softPunishCache,
+                code,
+                judge);
+    }
+
+    /// What was given for a reward that none of a run's sets holds.
+    static List<String> unused(List<RewardFuncs> sets) {
+        List<String> problems = new ArrayList<>();
+        if (sets.getFirst().code != null && sets.stream().noneMatch(s -> s.holds(Name.CODE))) {
+            problems.add("options code_... are given, but no reward is code");
+        }
+        if (sets.getFirst().judge != null && sets.stream().noneMatch(RewardFuncs::judges)) {
+            problems.add("options judge_... are given, but no reward is judge or pairwise_judge");
+        }
+        return problems;
+    }
+
+    /// The model that judges, to be closed after the last reward.
+    ///
+    /// @param tracker hears of what was not answered, and at the end of what was used
+    /// @return null where nobody judges
+    /// @throws BadInput if the environment has no such API key
+    @Nullable
+    RemoteModel openJudge(Tracker tracker) {
+        Object turn = new Object(); // several requests are under way at once
+        return judge == null || !judges()
+                ? null
+                : RemoteModel.open(judge, (name, details) -> {
+                    synchronized (turn) {
+                        tracker.event(name, details);
+                    }
+                });
+    }
+
     /// Their weighted sum. A reward model alone is not held back where it fails, as one beside others is: a model that
     /// is broken must end the run.
     ///
     /// @param maxCompletionLength where completions are cut off
     /// @param learned the reward model, where there is one
-    Reward reward(int maxCompletionLength, @Nullable Reward learned) {
+    /// @param judging what [#openJudge] gave
+    Reward reward(int maxCompletionLength, @Nullable Reward learned, @Nullable RemoteModel judging) {
         if (learned != null && names().size() == 1 && rewardWeights.isEmpty()) {
             return learned;
         }
         List<Reward> rewards = names().stream()
-                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength, learned))
+                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength, learned, judging))
                 .toList();
         List<Double> weights = rewardWeights.isEmpty()
                 ? rewards.stream().map(r -> 1.0).toList()
@@ -173,7 +260,7 @@ public record RewardFuncs(
         return new WeightedReward(rewards, weights);
     }
 
-    private Reward of(Name name, int maxCompletionLength, @Nullable Reward learned) {
+    private Reward of(Name name, int maxCompletionLength, @Nullable Reward learned, @Nullable RemoteModel judging) {
         String called = lower(name);
         return switch (name) {
             case ACCURACY -> new Verifier(called, answerRule, new MathEquivalence(answerColumn));
@@ -189,12 +276,20 @@ public record RewardFuncs(
                 new Verifier(called, AnswerRule.WHOLE, new InstructionChecks("instruction_id_list", "kwargs"));
             case LENGTH_COSINE ->
                 new CosineLengthReward(
-                        of(verified().findFirst().orElseThrow(), maxCompletionLength, learned), maxCompletionLength);
+                        of(verified().findFirst().orElseThrow(), maxCompletionLength, learned, judging),
+                        maxCompletionLength);
             case FORMAT -> new FormatReward(false);
             case REPETITION -> new RepetitionPenalty(REPEATED, -1);
             case SOFT_OVERLONG ->
                 new SoftOverlongPunishment(maxCompletionLength, Math.min(softPunishCache, maxCompletionLength));
+            case CODE -> CodeReward.open(Objects.requireNonNull(code));
+            case JUDGE -> new RubricJudge(Objects.requireNonNull(judging), rubric());
+            case PAIRWISE_JUDGE -> new WinRates(new PairwiseJudge(Objects.requireNonNull(judging), rubric()));
             case REWARD_MODEL -> Objects.requireNonNull(learned, "the reward model");
         };
+    }
+
+    private String rubric() {
+        return Objects.requireNonNull(judge).judgeRubric();
     }
 }

@@ -11,6 +11,7 @@ import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
 import dev.manners.reward.Reward;
+import dev.manners.reward.judge.RemoteModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.LibTorch;
@@ -82,26 +83,28 @@ public record RewardTraining(
             boolean chat = prompts.get(0).prompt().isArray();
             try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, chat, dtype, allowNonfinite);
                     Progress progress = Progress.of(algorithm)) {
-                Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), scorers.reward());
                 Tracker tracker = Tracker.all(List.of(
                         new MetricsLog(run.path(), algorithm),
                         new TensorBoardEvents(run.path().resolve("tensorboard"), algorithm + "/"),
                         progress));
-                GrpoTrainer trainer = new GrpoTrainer(
-                        policy.decoder(),
-                        reference == null ? null : reference.decoder(),
-                        config,
-                        rollouts(policy, prompts, reward, interrupts),
-                        evaluated == null
-                                ? step -> Map.of()
-                                : new HeldOutRewards(rollouts(policy, evaluated, reward, interrupts)),
-                        tracker,
-                        run.path(),
-                        fingerprint,
-                        interrupts::requested);
-                Outcome outcome = trainer.train();
-                progress.close();
-                return finish(run, policy, inputs, file, heldOut, outcome, trainer.health(), began);
+                try (RemoteModel judge = rewardFuncs.openJudge(tracker)) {
+                    Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), scorers.reward(), judge);
+                    GrpoTrainer trainer = new GrpoTrainer(
+                            policy.decoder(),
+                            reference == null ? null : reference.decoder(),
+                            config,
+                            rollouts(policy, prompts, reward, interrupts),
+                            evaluated == null
+                                    ? step -> Map.of()
+                                    : new HeldOutRewards(rollouts(policy, evaluated, reward, interrupts)),
+                            tracker,
+                            run.path(),
+                            fingerprint,
+                            interrupts::requested);
+                    Outcome outcome = trainer.train();
+                    progress.close();
+                    return finish(run, policy, inputs, file, heldOut, outcome, trainer.health(), began);
+                }
             }
         } catch (Interrupts.Stopped e) {
             out.println("Interrupted while the prompts were read. The same command starts again.");
@@ -120,12 +123,18 @@ public record RewardTraining(
             }
         }
         rewardFuncs.rewardModel().forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
+        if (evalDataset != null && rewardFuncs.comparesGroups()) {
+            problems.add(
+                    "eval_dataset is given and reward_funcs holds pairwise_judge, which compares the completions of"
+                            + " a prompt: of a held-out prompt there is one. Leave one of them out");
+        }
         if (config.rollout().syncRefModel() && (lora != null || config.beta() == 0)) {
             problems.add("sync_ref_model is true, but "
                     + (lora != null
                             ? "with use_peft the reference is the policy without its adapters, which does not move"
                             : "beta is 0, so that there is no reference"));
         }
+        problems.addAll(RewardFuncs.unused(List.of(rewardFuncs)));
         if (!problems.isEmpty()) {
             throw BadInput.all("inputs", problems);
         }

@@ -14,6 +14,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param ids its tokens
 /// @param oldLogps of each under the policy that sampled
 /// @param refLogps of each under the reference; null: there is none
+/// @param samplerRatio what each token counts for by [dev.manners.loss.SamplerRatio]; null: 1
+/// @param highEntropy 1 where a token is among those of high entropy that carry loss, else 0; null: all carry it. Of
+/// one update, and in no checkpoint
 /// @param advantages its one advantage, or one for each token
 @SuppressWarnings("ArrayRecordComponent") // compared by nobody
 record Episode(
@@ -23,18 +26,28 @@ record Episode(
         int[] ids,
         float[] oldLogps,
         float @Nullable [] refLogps,
+        float @Nullable [] samplerRatio,
+        float @Nullable [] highEntropy,
         float[] advantages) {
 
     Episode withOldLogps(float[] others) {
-        return new Episode(row, group, prompt, ids, others, refLogps, advantages);
+        return new Episode(row, group, prompt, ids, others, refLogps, samplerRatio, highEntropy, advantages);
+    }
+
+    Episode withSamplerRatio(float[] others) {
+        return new Episode(row, group, prompt, ids, oldLogps, refLogps, others, highEntropy, advantages);
     }
 
     Episode withRefLogps(float[] others) {
-        return new Episode(row, group, prompt, ids, oldLogps, others, advantages);
+        return new Episode(row, group, prompt, ids, oldLogps, others, samplerRatio, highEntropy, advantages);
     }
 
     Episode withAdvantages(float... others) {
-        return new Episode(row, group, prompt, ids, oldLogps, refLogps, others);
+        return new Episode(row, group, prompt, ids, oldLogps, refLogps, samplerRatio, highEntropy, others);
+    }
+
+    Episode withHighEntropy(float[] others) {
+        return new Episode(row, group, prompt, ids, oldLogps, refLogps, samplerRatio, others, advantages);
     }
 
     /// For a checkpoint between two updates with the same rollout: numbers bit by bit.
@@ -46,6 +59,9 @@ record Episode(
         state.put("old_logps", bytes(oldLogps));
         if (refLogps != null) {
             state.put("ref_logps", bytes(refLogps));
+        }
+        if (samplerRatio != null) {
+            state.put("sampler_ratio", bytes(samplerRatio));
         }
         state.put("advantages", bytes(advantages));
         return state;
@@ -60,6 +76,8 @@ record Episode(
                 ints(state.path("ids")),
                 floats(state.path("old_logps")),
                 state.has("ref_logps") ? floats(state.path("ref_logps")) : null,
+                state.has("sampler_ratio") ? floats(state.path("sampler_ratio")) : null,
+                null,
                 floats(state.path("advantages")));
     }
 

@@ -5,8 +5,10 @@ import dev.manners.config.Key;
 import dev.manners.loss.Advantages;
 import dev.manners.loss.KlEstimator;
 import dev.manners.loss.PolicyLoss;
+import dev.manners.loss.SamplerRatio;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// Options of GRPO: names and defaults of TRL's `GRPOConfig`.
@@ -31,6 +33,12 @@ public record GrpoConfig(
 
         @Key(value = "What rewards, less their group's mean, are divided by", byDefault = "group")
         Advantages.Scale scaleRewards,
+
+        @Key(
+                value = "How several reward functions become one advantage: their weighted sum against its group's, or"
+                        + " each against its own group's and then the weighted sum (GDPO)",
+                byDefault = "sum_then_normalize")
+        Advantages.Aggregation multiObjectiveAggregation,
 
         @Key(value = "How far a ratio may fall below 1", byDefault = "0.2", min = 0, aboveMin = true)
         double epsilon,
@@ -74,7 +82,31 @@ public record GrpoConfig(
         boolean useBiasCorrectionKl,
 
         @Key(value = "Factor of the entropy bonus; 0: none", byDefault = "0.0")
-        double entropyCoef)
+        double entropyCoef,
+
+        @Key(
+                value = "Share of tokens, those of the highest entropy, that carry the policy's loss",
+                byDefault = "1.0",
+                min = 0,
+                max = 1)
+        double topEntropyQuantile,
+
+        @Key(
+                value = "Weight the loss by the ratio of training's probabilities to the sampler's; TRL's"
+                        + " vllm_importance_sampling_correction",
+                byDefault = "false")
+        boolean samplerImportanceSamplingCorrection,
+
+        @Key(
+                value = "Ratio of tokens or of whole completions; beyond the limits truncated or masked",
+                byDefault = "sequence_mask")
+        SamplerRatio.Mode samplerImportanceSamplingMode,
+
+        @Key(value = "Its highest value", byDefault = "3.0", min = 0, aboveMin = true)
+        double samplerImportanceSamplingClipMax,
+
+        @Key(value = "Its lowest; unset: none", min = 0) @Nullable
+        Double samplerImportanceSamplingClipMin)
         implements PolicyGradient, Checked {
 
     PolicyLoss.Options loss() {
@@ -98,10 +130,35 @@ public record GrpoConfig(
                 rollout.maxCompletionLength());
     }
 
+    /// Null where sampler and trainer are taken to be one.
+    SamplerRatio.@Nullable Options samplerRatio() {
+        return samplerImportanceSamplingCorrection
+                ? new SamplerRatio.Options(
+                        samplerImportanceSamplingMode,
+                        samplerImportanceSamplingClipMin,
+                        samplerImportanceSamplingClipMax)
+                : null;
+    }
+
     @Override
     public List<String> problems() {
         List<String> problems = new ArrayList<>(rollout.problems(training, numGenerations));
         problems.addAll(loss().problems());
+        SamplerRatio.Options ratio = samplerRatio();
+        if (ratio != null) {
+            problems.addAll(ratio.problems());
+            if (lossType == PolicyLoss.Type.VESPO && !ratio.mode().ofTokens()) {
+                problems.add("loss_type is vespo, whose weight is of whole completions already, and"
+                        + " sampler_importance_sampling_mode is "
+                        + ratio.mode().name().toLowerCase(Locale.ROOT) + ": choose token_truncate or token_mask");
+            }
+        }
+        if (multiObjectiveAggregation == Advantages.Aggregation.NORMALIZE_THEN_SUM
+                && scaleRewards != Advantages.Scale.GROUP) {
+            problems.add(
+                    "multi_objective_aggregation is normalize_then_sum, which divides by deviations of its own, and"
+                            + " scale_rewards is " + scaleRewards.name().toLowerCase(Locale.ROOT) + ": leave it out");
+        }
         return problems;
     }
 }

@@ -2,12 +2,12 @@ package dev.manners.train;
 
 import dev.manners.NonFinite;
 import dev.manners.files.Json;
-import dev.manners.loss.Advantages;
-import dev.manners.loss.KlEstimator;
+import dev.manners.loss.HighEntropy;
 import dev.manners.loss.Loss;
 import dev.manners.loss.PolicyLoss;
 import dev.manners.loss.PpoLoss;
 import dev.manners.loss.RlooLoss;
+import dev.manners.loss.SamplerRatio;
 import dev.manners.loss.Segments;
 import dev.manners.loss.Tally;
 import dev.manners.loss.Window;
@@ -38,7 +38,7 @@ import tools.jackson.databind.node.ObjectNode;
 ///     3. advantages A, from the rewards alone
 ///     4. updates with the loss, through the whole rollout num_iterations times
 ///
-/// Steps 3 and 4 are what the four differ in, see [#advantages] and [#loss]. Sums run over the whole update and are
+/// Steps 3 and 4 are what the four differ in, see [GroupAdvantages] and [#loss]. Sums run over the whole update and are
 /// divided once, so that loss and gradient do not depend on how it is split into micro-batches (`bnpo` excepted).
 /// Dropout is off: with it π would not be π_old when nothing has been learned yet. Every metric and detail:
 /// docs/algorithms/grpo.md.
@@ -221,7 +221,15 @@ public final class GrpoTrainer {
             made.add(
                     teaches
                             ? new Episode(
-                                    s.row(), i / rollout.group(), s.prompt(), s.ids(), s.logps(), null, new float[0])
+                                    s.row(),
+                                    i / rollout.group(),
+                                    s.prompt(),
+                                    s.ids(),
+                                    s.logps(),
+                                    null,
+                                    null,
+                                    null,
+                                    new float[0])
                             : null);
         }
         Tally tally = new Tally();
@@ -258,123 +266,13 @@ public final class GrpoTrainer {
             }
         }
         seen.putAll(tally.values());
-        advantages(rollout, made, inMean);
+        seen.putAll(GroupAdvantages.give(config, rollout, made, inMean));
         episodes = made;
         counted = inMean;
         if (config.rollout().logCompletions() && step % config.training().loggingSteps() == 0) {
             show(step, rollout);
         }
         return true;
-    }
-
-    /// Gives every episode its advantages.
-    private void advantages(Rollout rollout, List<@Nullable Episode> made, boolean[] inMean) {
-        int group = rollout.group();
-        List<@Nullable Double> rewards = rollout.rewards();
-        switch (config) {
-            case GrpoConfig c -> {
-                Advantages.Grouped grouped = Advantages.group(rewards, group, c.scaleRewards());
-                each(made, grouped);
-            }
-            case RlooConfig c -> {
-                // R - β Σ_t (log π_old - log π_ref), of the whole completion.
-                List<@Nullable Double> penalised = new ArrayList<>();
-                Tally tally = new Tally();
-                for (int i = 0; i < rewards.size(); i++) {
-                    Double reward = rewards.get(i);
-                    Episode e = made.get(i);
-                    double kl = e == null ? 0 : kl(e, tally);
-                    penalised.add(reward == null ? null : c.clipped(reward) - c.beta() * kl);
-                }
-                seen.putAll(tally.values());
-                each(made, Advantages.leaveOneOut(penalised, group, c.normalizeAdvantages()));
-            }
-            case ReinforceConfig c -> {
-                List<Episode> all = present(made);
-                Tally tally = new Tally();
-                all.forEach(e -> kl(e, tally));
-                seen.putAll(tally.values());
-                List<@Nullable Double> scores = new ArrayList<>();
-                for (int i = 0; i < rewards.size(); i++) {
-                    if (made.get(i) != null) {
-                        scores.add(rewards.get(i));
-                    }
-                }
-                double[] kl =
-                        new double[all.stream().mapToInt(e -> e.ids().length).sum()];
-                int at = 0;
-                for (Episode e : all) {
-                    for (int t = 0; t < e.ids().length; t++) {
-                        kl[at++] = e.refLogps() == null ? 0 : e.oldLogps()[t] - e.refLogps()[t];
-                    }
-                }
-                Segments segments =
-                        Segments.of(all.stream().mapToInt(e -> e.ids().length).toArray());
-                double[] values = segments.tokens() < 2
-                        ? new double[kl.length]
-                        : Advantages.reinforcePlusPlus(segments, scores, kl, c.beta());
-                int from = 0;
-                for (int i = 0; i < made.size(); i++) {
-                    Episode e = made.get(i);
-                    if (e != null) {
-                        float[] own = new float[e.ids().length];
-                        for (int t = 0; t < own.length; t++) {
-                            own[t] = (float) values[from++];
-                        }
-                        made.set(i, e.withAdvantages(own));
-                    }
-                }
-                alike(Advantages.group(rewards, group, Advantages.Scale.NONE));
-            }
-            case RaftConfig c -> {
-                // The first of the best is learned, the others are dropped: also from the mean.
-                alike(Advantages.group(rewards, group, Advantages.Scale.NONE));
-                for (int g = 0; g < made.size(); g += group) {
-                    int best = -1;
-                    for (int i = g; i < g + group; i++) {
-                        Double reward = made.get(i) == null ? null : rewards.get(i);
-                        if (reward != null && (best < 0 || reward > Objects.requireNonNull(rewards.get(best)))) {
-                            best = i;
-                        }
-                    }
-                    for (int i = g; i < g + group; i++) {
-                        inMean[i] &= i == best;
-                        Episode e = made.get(i);
-                        made.set(i, i == best && e != null ? e.withAdvantages(1) : null);
-                    }
-                }
-            }
-        }
-    }
-
-    private void each(List<@Nullable Episode> made, Advantages.Grouped grouped) {
-        for (int i = 0; i < made.size(); i++) {
-            Episode e = made.get(i);
-            if (e != null) {
-                made.set(i, e.withAdvantages((float) grouped.advantages()[i]));
-            }
-        }
-        alike(grouped);
-    }
-
-    private void alike(Advantages.Grouped grouped) {
-        if (grouped.groups() > 0) {
-            seen.put("frac_reward_zero_std", (double) grouped.alike() / grouped.groups());
-        }
-    }
-
-    /// Σ_t log π_old - log π_ref of a completion; 0 without a reference.
-    private static double kl(Episode e, Tally tally) {
-        float[] ref = e.refLogps();
-        if (ref == null) {
-            return 0;
-        }
-        double kl = 0;
-        for (int t = 0; t < ref.length; t++) {
-            kl += KlEstimator.K1.of((double) e.oldLogps()[t] - ref[t]);
-        }
-        tally.mean("kl", kl, ref.length);
-        return kl;
     }
 
     // ---- an update
@@ -386,7 +284,7 @@ public final class GrpoTrainer {
         for (int i = begin; i < end; i++) {
             rows += counted[i] ? 1 : 0;
         }
-        List<@Nullable Episode> mine = episodes.subList(begin, end);
+        List<@Nullable Episode> mine = new ArrayList<>(episodes.subList(begin, end));
         List<Episode> teaching = present(mine);
         if (teaching.isEmpty()) {
             tracker.event("no_update", Map.of("step", step + 1, "reason", "no completion carries loss"));
@@ -395,11 +293,14 @@ public final class GrpoTrainer {
         Tally tally = new Tally();
         double loss = 0;
         try (Phase phase = Phase.of("forward_backward", step)) {
+            if (config instanceof GrpoConfig c && c.topEntropyQuantile() < 1) {
+                markHighEntropy(mine, c.topEntropyQuantile());
+            }
             if (config instanceof GrpoConfig c && c.lossType() == PolicyLoss.Type.BNPO) {
                 // Its mean is over a micro-batch.
                 int size = config.training().perDeviceTrainBatchSize();
-                for (int m = begin; m < end; m += size) {
-                    List<Episode> micro = present(episodes.subList(m, m + size));
+                for (int m = 0; m < mine.size(); m += size) {
+                    List<Episode> micro = present(mine.subList(m, m + size));
                     if (!micro.isEmpty()) {
                         Window window = Window.ofMicroBatch(
                                 size, tokens(micro), config.training().gradientAccumulationSteps());
@@ -407,7 +308,7 @@ public final class GrpoTrainer {
                     }
                 }
             } else {
-                loss = accumulate(teaching, new Window(rows, tokens(teaching)), first, tally);
+                loss = accumulate(present(mine), new Window(rows, tokens(teaching)), first, tally);
             }
         }
         Map<String, Double> values = tally.values();
@@ -426,8 +327,50 @@ public final class GrpoTrainer {
         return of.stream().mapToInt(e -> e.ids().length).sum();
     }
 
+    /// Marks the tokens of an update that are among those of the highest entropy. It takes a forward pass of its own,
+    /// as the threshold is of the whole update.
+    private void markHighEntropy(List<@Nullable Episode> update, double top) {
+        replace(update, pieces(update), piece -> {
+            try (Scope scope = Scope.open()) {
+                float[] entropies =
+                        layout(piece).logProbs(policy, temperature).entropies().toFloats();
+                List<Episode> with = new ArrayList<>();
+                int at = 0;
+                for (Episode e : piece) {
+                    with.add(e.withHighEntropy(Arrays.copyOfRange(entropies, at, at + e.ids().length)));
+                    at += e.ids().length;
+                }
+                return with;
+            }
+        });
+        float threshold = HighEntropy.threshold(Episode.join(carriers(present(update))), top);
+        for (int i = 0; i < update.size(); i++) {
+            Episode e = update.get(i);
+            if (e != null) {
+                float[] entropies = Objects.requireNonNull(e.highEntropy());
+                update.set(i, e.withHighEntropy(HighEntropy.mask(entropies, threshold)));
+            }
+        }
+    }
+
+    /// Which tokens carry loss, completion by completion; empty where all do.
+    private static List<float[]> carriers(List<Episode> of) {
+        List<float[]> carriers = new ArrayList<>();
+        for (Episode e : of) {
+            if (e.highEntropy() != null) {
+                carriers.add(e.highEntropy());
+            }
+        }
+        return carriers;
+    }
+
     /// Adds the gradient of some episodes' part of the update's loss, a piece at a time.
     private double accumulate(List<Episode> of, Window window, boolean first, Tally tally) {
+        double carriers = 0;
+        for (float one : Episode.join(carriers(of))) {
+            carriers += one;
+        }
+        carriers *= window.tokens() / tokens(of); // a window of bnpo is of several micro-batches
         double loss = 0;
         for (List<Episode> piece : pieces(new ArrayList<>(of))) {
             try (Scope scope = Scope.open()) {
@@ -442,7 +385,7 @@ public final class GrpoTrainer {
                 if (bonus) {
                     entropies.setRequiresGrad(true);
                 }
-                Loss part = loss(logps.setRequiresGrad(true), entropies, compared, window);
+                Loss part = loss(logps.setRequiresGrad(true), entropies, compared, carriers, window);
                 double value = part.value().item();
                 if (!Double.isFinite(value)) {
                     return value;
@@ -460,7 +403,8 @@ public final class GrpoTrainer {
     /// The loss of some episodes, as their part of an update's.
     ///
     /// @param logps under the policy, [M], a leaf; `entropies` likewise
-    private Loss loss(Tensor logps, Tensor entropies, List<Episode> of, Window window) {
+    /// @param carriers tokens of the update that carry it, where not all do
+    private Loss loss(Tensor logps, Tensor entropies, List<Episode> of, double carriers, Window window) {
         Segments segments =
                 Segments.of(of.stream().mapToInt(e -> e.ids().length).toArray());
         Tensor old = Tensor.of(Episode.join(of.stream().map(Episode::oldLogps).toList()));
@@ -473,8 +417,19 @@ public final class GrpoTrainer {
                         : Tensor.of(Episode.join(of.stream()
                                 .map(e -> Objects.requireNonNull(e.refLogps()))
                                 .toList()));
+                Tensor ratio = c.samplerRatio() == null
+                        ? null
+                        : Tensor.of(Episode.join(of.stream()
+                                .map(e -> Objects.requireNonNull(e.samplerRatio()))
+                                .toList()));
+                HighEntropy high = c.topEntropyQuantile() == 1
+                        ? null
+                        : new HighEntropy(Tensor.of(Episode.join(carriers(of))), carriers);
                 yield PolicyLoss.of(
-                        logps, new PolicyLoss.Batch(segments, old, ref, advantages, entropies), window, c.loss());
+                        logps,
+                        new PolicyLoss.Batch(segments, old, ref, advantages, entropies, ratio, high),
+                        window,
+                        c.loss());
             }
             case RlooConfig c ->
                 withEntropy(RlooLoss.of(logps, segments, old, advantages, c.epsilon(), c.high(), window), entropies);
@@ -496,7 +451,8 @@ public final class GrpoTrainer {
     // ---- sampler and trainer
 
     /// Compares the log-probabilities that completions were sampled with with those of the training forward of the same
-    /// policy. Where they are further apart than is allowed, the latter become the old ones.
+    /// policy. Where they are further apart than is allowed, the latter become the old ones; with
+    /// `sampler_importance_sampling_correction` they always do, and what lies between weights the completion.
     ///
     /// @param logps of the training forward, [M]
     private List<Episode> compare(List<Episode> of, float[] logps, Tally tally) {
@@ -527,9 +483,16 @@ public final class GrpoTrainer {
             tally.mean("sampling/sampling_logp_difference/mean", gap, mine.length);
             tally.mean("sampling/importance_sampling_ratio/mean", ratios, mine.length);
             tally.mean("sampling/token_mult_prob_error", errors, mine.length);
+            SamplerRatio.Options correction = config instanceof GrpoConfig c ? c.samplerRatio() : null;
             boolean far = gap / mine.length > config.rollout().maxSamplingLogpDifference();
-            replaced += far ? 1 : 0;
-            compared.add(far ? e.withOldLogps(mine) : e);
+            replaced += far || correction != null ? 1 : 0;
+            if (correction == null) {
+                compared.add(far ? e.withOldLogps(mine) : e);
+            } else {
+                SamplerRatio.Weights weights = SamplerRatio.of(mine, e.oldLogps(), correction);
+                tally.mean("sampling/importance_sampling_clip_ratio", weights.outside(), mine.length);
+                compared.add(e.withOldLogps(mine).withSamplerRatio(weights.weights()));
+            }
         }
         tally.mean("sampling/frac_recomputed", replaced, of.size());
         return compared;

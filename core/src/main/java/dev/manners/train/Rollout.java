@@ -14,11 +14,13 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param samples prompt by prompt
 /// @param group completions of each prompt
+/// @param weights what each part of the reward counts; one where the reward is no sum
 /// @param generations how often prompts were drawn for it: more than once where groups that teach nothing were replaced
-record Rollout(List<Sample> samples, int group, int generations) {
+record Rollout(List<Sample> samples, int group, List<Double> weights, int generations) {
 
     Rollout {
         samples = List.copyOf(samples);
+        weights = List.copyOf(weights);
         if (group < 1 || samples.size() % group != 0) {
             throw new IllegalArgumentException(samples.size() + " samples are no whole groups of " + group);
         }
@@ -50,6 +52,19 @@ record Rollout(List<Sample> samples, int group, int generations) {
         List<@Nullable Double> rewards = new ArrayList<>();
         samples.forEach(s -> rewards.add(s.reward()));
         return rewards;
+    }
+
+    /// What each part of the reward gave each completion, unweighted, in the order of the weights.
+    List<List<@Nullable Double>> objectives() {
+        List<List<@Nullable Double>> rows = new ArrayList<>();
+        for (Sample s : samples) {
+            List<Score> parts =
+                    weights.size() == s.score().parts().size() ? s.score().parts() : List.of(s.score());
+            List<@Nullable Double> row = new ArrayList<>();
+            parts.forEach(part -> row.add(part.value()));
+            rows.add(row);
+        }
+        return rows;
     }
 
     /// TRL's metrics of completions and rewards. What has no value, such as the length of finished completions where

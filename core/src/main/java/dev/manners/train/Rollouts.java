@@ -5,6 +5,7 @@ import dev.manners.data.Sampler;
 import dev.manners.reward.Candidate;
 import dev.manners.reward.Reward;
 import dev.manners.reward.Score;
+import dev.manners.reward.WeightedReward;
 import dev.manners.rollout.Completion;
 import dev.manners.rollout.Sampling;
 import java.util.ArrayList;
@@ -80,6 +81,11 @@ public final class Rollouts {
         return sampling.temperature();
     }
 
+    /// What each part of the reward counts; a reward that is no sum is its own only part.
+    private List<Double> weights() {
+        return reward instanceof WeightedReward sum ? sum.weights() : List.of(1.0);
+    }
+
     int maxCompletionLength() {
         return sampling.maxNewTokens();
     }
@@ -139,7 +145,7 @@ public final class Rollouts {
                 groups.set(dull.get(i), fresh.get(i));
             }
         }
-        return new Rollout(groups.stream().flatMap(List::stream).toList(), group, done);
+        return new Rollout(groups.stream().flatMap(List::stream).toList(), group, weights(), done);
     }
 
     /// Metrics of one completion of every prompt, in the dataset's order.
@@ -152,7 +158,7 @@ public final class Rollouts {
         List<List<Rollout.Sample>> groups = draw(number, rows, 1, number * rows.length);
         return groups == null
                 ? null
-                : new Rollout(groups.stream().flatMap(List::stream).toList(), 1, 1).metrics();
+                : new Rollout(groups.stream().flatMap(List::stream).toList(), 1, weights(), 1).metrics();
     }
 
     /// Rows of a rollout's prompts: those of one epoch after the other, without a gap.

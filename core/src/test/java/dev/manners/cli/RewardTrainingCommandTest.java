@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ObjectNode;
 
 /// GRPO and its relatives from the command line.
@@ -105,6 +106,41 @@ class RewardTrainingCommandTest {
         try (LoadedModel made = LoadedModel.open(output.resolve("model"), null, DType.F32, false)) {
             assertThat(made.decoder().parameters()).isNotEmpty();
         }
+    }
+
+    /// What recipes/ says is understood, and runs; made small by flags, which win.
+    @ParameterizedTest
+    @ValueSource(strings = {"grpo", "rloo", "reinforce", "raft"})
+    void itsRecipeRuns(String command) throws IOException {
+        Path recipe = Path.of(System.getProperty("manners.home", ".."), "recipes", command + ".yaml");
+        Path output = folder.resolve("run");
+        Path rows = Files.writeString(folder.resolve("gsm8k.jsonl"), """
+                {"question": "What is 1 + 2?", "answer": "One and two.\\n#### 3"}
+                {"question": "What is 2 + 2?", "answer": "Two and two.\\n#### 4"}
+                """);
+        Manners.Result result = Manners.run(
+                command,
+                TinyModel.write(folder.resolve("base")),
+                rows,
+                "--config",
+                recipe,
+                "--prompt-field",
+                "question",
+                "--max-steps",
+                1,
+                "--max-completion-length",
+                8,
+                "--bf16",
+                false,
+                "--threads",
+                1,
+                "--output-dir",
+                output);
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(Files.readString(output.resolve("config.yaml"))).contains("lr_scheduler_type: constant");
+        assertThat(Manners.json(output.resolve("metrics.jsonl")))
+                .anySatisfy(
+                        m -> assertThat(m.has("rewards/numeric_answer/mean")).isTrue());
     }
 
     @Test

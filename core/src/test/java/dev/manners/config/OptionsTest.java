@@ -47,6 +47,27 @@ class OptionsTest {
         return refusal;
     }
 
+    record Sandbox(
+            @Key(value = "Language", required = true) String language,
+
+            @Key(value = "Seconds", byDefault = "10") int seconds) {}
+
+    record Job(
+            @Key(value = "Name", byDefault = "job") String name,
+            @Nullable Sandbox sandbox) {}
+
+    /// What nobody asks for is not there, whatever it requires; what is asked for is there in full.
+    @Test
+    void aNullablePartIsThereIfOneOfItsOptionsIsGiven() {
+        assertThat(new Options().set("name", "x", "--name").bind(Job.class)).isEqualTo(new Job("x", null));
+        assertThat(new Options().set("language", "java", "--language").bind(Job.class))
+                .isEqualTo(new Job("job", new Sandbox("java", 10)));
+        assertThat(refusal(new Options().set("seconds", "3", "--seconds"), Job.class)
+                        .problems())
+                .containsExactly("option language is missing: Language");
+        assertThat(Options.toMap(new Job("x", null))).containsOnlyKeys("name");
+    }
+
     @Test
     void cf01_aTypoIsNamedWithTheNearestOption() throws IOException {
         Options options = yaml("seed: 1\nlearing_rate: 1\n")

@@ -48,6 +48,26 @@ class AdvantagesTest {
         assertThat(Advantages.leaveOneOut(rewards, 3, false).advantages()).containsExactly(-2, 0, 2, 0, 0, 0);
     }
 
+    /// TRL's numbers; weights 1 and 0.5. The second function, of the wider range, counts half and no more; one of the
+    /// first group's completions has no second reward, and one of the second group's none at all.
+    @Test
+    void normalizeThenSumIsTrls() {
+        List<List<@Nullable Double>> rewards = List.of(
+                rewards(1.0, 10.0),
+                rewards(0.0, 30.0),
+                rewards(1.0, null),
+                rewards(0.0, 20.0),
+                rewards(1.0, 5.0),
+                rewards(1.0, 5.0),
+                rewards(null, null),
+                rewards(1.0, null));
+        Grouped found = Advantages.normalizeThenSum(rewards, List.of(1.0, 0.5), 4);
+        assertThat(found.advantages())
+                .containsExactly(new double[] {0.6740464, -0.6740464, 1.5951666, -1.5951666, 0, 0, 0, 0}, within(1e-6));
+        assertThat(found.groups()).isEqualTo(2);
+        assertThat(found.alike()).isEqualTo(1);
+    }
+
     @Test
     void leaveOneOutIsAgainstTheMeanOfTheOthers() {
         double[] found = Advantages.leaveOneOut(rewards(1.0, 2.0, 6.0, 4.0, 4.0, 4.0), 3, false)

@@ -27,7 +27,7 @@ class RewardFuncsTest {
                 new int[50],
                 true,
                 Json.MAPPER.createObjectNode().put("answer", "\\frac{1}{2}"));
-        return functions.reward(100, null).score(List.of(candidate)).getFirst();
+        return functions.reward(100, null, null).score(List.of(candidate)).getFirst();
     }
 
     @Test

@@ -503,17 +503,7 @@ class GrpoTrainerTest {
     void rl06_whereTheyDoNotTheOldLogProbsAreRecomputed() {
         // Every log-probability of the sampler is off by a tenth, as if it were another numerics.
         try (LoadedModel model = TinyModel.make(SEED)) {
-            Rollouts.Generator off = (asked, samples, sampling, first, stop) ->
-                    Objects.requireNonNull(model.engine(16).rollout(asked, samples, sampling, first, stop)).stream()
-                            .map(c -> {
-                                float[] logps = c.logps().clone();
-                                for (int i = 0; i < logps.length; i++) {
-                                    logps[i] -= 0.1f;
-                                }
-                                return new dev.manners.rollout.Completion(
-                                        c.prompt(), c.sample(), c.ids(), logps, c.text(), c.finish());
-                            })
-                            .toList();
+            Rollouts.Generator off = off(model);
             for (double allowed : new double[] {0.001, 0.5}) {
                 Told told = new Told();
                 GrpoConfig tried = grpo(small(2, "max_sampling_logp_difference", allowed));
@@ -540,6 +530,155 @@ class GrpoTrainerTest {
                 assertThat(told.last("val/ratio_first")).isCloseTo(allowed < 0.1 ? 1 : Math.exp(0.1), within(1e-3));
             }
         }
+    }
+
+    /// A sampler that finds every token less likely by a tenth of a nat.
+    private static Rollouts.Generator off(LoadedModel model) {
+        return (asked, samples, sampling, first, stop) ->
+                Objects.requireNonNull(model.engine(16).rollout(asked, samples, sampling, first, stop)).stream()
+                        .map(c -> {
+                            float[] logps = c.logps().clone();
+                            for (int i = 0; i < logps.length; i++) {
+                                logps[i] -= 0.1f;
+                            }
+                            return new dev.manners.rollout.Completion(
+                                    c.prompt(), c.sample(), c.ids(), logps, c.text(), c.finish());
+                        })
+                        .toList();
+    }
+
+    private Told sampledOff(Object... options) {
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = new Told();
+            new GrpoTrainer(
+                            model.decoder(),
+                            null,
+                            grpo(small(1, options)),
+                            new Rollouts(
+                                    prompts,
+                                    off(model),
+                                    Sampling.at(1, 12, SEED),
+                                    liked(),
+                                    Sampler.Order.RANDOM,
+                                    () -> false),
+                            step -> Map.of(),
+                            told,
+                            null,
+                            Map.of(),
+                            () -> false)
+                    .train();
+            return told;
+        }
+    }
+
+    /// Truncated at 1.05 every token counts 1.05, and so does the gradient; truncated above e^0.1 it counts that.
+    @ParameterizedTest
+    @CsvSource({"1, 1.05, 1.05, 1", "1, 3, 1.1051709, 0", "2, 1.05, 1.05, 1"})
+    void rl06_samplerRatiosWeightTheLoss(int iterations, double cap, double weight, double outside) {
+        double plain = sampledOff("num_iterations", iterations).last("grad_norm");
+        Told told = sampledOff(
+                "num_iterations",
+                iterations,
+                "sampler_importance_sampling_correction",
+                true,
+                "sampler_importance_sampling_mode",
+                "token_truncate",
+                "sampler_importance_sampling_clip_max",
+                cap);
+        assertThat(told.last("grad_norm") / plain).isCloseTo(weight, within(1e-3));
+        assertThat(told.last("sampling/importance_sampling_clip_ratio")).isEqualTo(outside);
+        assertThat(told.last("sampling/importance_sampling_ratio/mean")).isCloseTo(Math.exp(0.1), within(1e-3));
+        assertThat(told.last("val/ratio_first")).isCloseTo(1, within(1e-5));
+    }
+
+    /// Of a completion's 12 tokens, e^1.2 is beyond 3: it is masked, its length apart.
+    @Test
+    void rl06_completionsBeyondTheLimitAreMasked() {
+        Told told = sampledOff("max_completion_length", 12, "sampler_importance_sampling_correction", true);
+        double tokens = 0;
+        double masked = 0;
+        for (Map<String, Object> s : told.samples) {
+            int n = (int) Objects.requireNonNull(s.get("tokens"));
+            tokens += n;
+            masked += Math.exp(0.1 * n) > 3 ? n : 0;
+        }
+        assertThat(masked).isPositive();
+        assertThat(told.last("sampling/importance_sampling_clip_ratio")).isCloseTo(masked / tokens, within(1e-9));
+    }
+
+    /// With a quantile of 0 a single token carries loss, at ratio 1: the loss is -A of its completion by all tokens.
+    @Test
+    void tokensOfLowEntropyCarryNoLoss() {
+        List<Double> norms = new ArrayList<>();
+        for (double top : new double[] {1, 0.5, 0.1, 0}) {
+            try (LoadedModel model = TinyModel.make(SEED)) {
+                Told told = run(model, grpo(small(1, "top_entropy_quantile", top)), liked());
+                norms.add(told.last("grad_norm"));
+                double tokens = told.samples.stream()
+                        .mapToInt(s -> (int) Objects.requireNonNull(s.get("tokens")))
+                        .sum();
+                if (top == 0) {
+                    assertThat(told.last("loss")).isNotZero();
+                    assertThat(told.samples)
+                            .extracting(s -> -(double) Objects.requireNonNull(s.get("advantage")) / tokens)
+                            .anySatisfy(loss -> assertThat(loss).isCloseTo(told.last("loss"), within(1e-7)));
+                }
+            }
+        }
+        assertThat(norms)
+                .doesNotHaveDuplicates()
+                .allSatisfy(norm -> assertThat(norm).isPositive());
+    }
+
+    @Test
+    void everyRewardIsMeasuredAgainstItsOwnGroupWhereAskedFor() {
+        Reward both = new WeightedReward(
+                List.of(liked(), reward("length", c -> 100.0 * c.completionIds().length)), List.of(2.0, 0.5));
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Told told = run(model, grpo(small(1, "multi_objective_aggregation", "normalize_then_sum")), both);
+            List<List<@Nullable Double>> parts = told.samples.stream()
+                    .map(s -> ((Score) Objects.requireNonNull(s.get("score")))
+                            .parts().stream()
+                                    .<@Nullable Double>map(Score::value)
+                                    .toList())
+                    .toList();
+            double[] wanted = dev.manners.loss.Advantages.normalizeThenSum(parts, List.of(2.0, 0.5), 4)
+                    .advantages();
+            double[] summed = dev.manners.loss.Advantages.group(
+                            told.samples.stream()
+                                    .<@Nullable Double>map(s -> (Double) s.get("reward"))
+                                    .toList(),
+                            4,
+                            dev.manners.loss.Advantages.Scale.GROUP)
+                    .advantages();
+            double apart = 0;
+            for (int i = 0; i < wanted.length; i++) {
+                assertThat((double) Objects.requireNonNull(told.samples.get(i).get("advantage")))
+                        .isCloseTo(wanted[i], within(1e-6));
+                apart = Math.max(apart, Math.abs(wanted[i] - summed[i]));
+            }
+            assertThat(apart).as("the sum's advantages are others").isGreaterThan(0.1);
+        }
+    }
+
+    @Test
+    void cf03_optionsThatContradictAreRefused() {
+        assertThatThrownBy(() -> grpo(small(
+                        1,
+                        "loss_type",
+                        "vespo",
+                        "sampler_importance_sampling_correction",
+                        true,
+                        "multi_objective_aggregation",
+                        "normalize_then_sum",
+                        "scale_rewards",
+                        "none",
+                        "sampler_importance_sampling_clip_min",
+                        4)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("sampler_importance_sampling_mode is sequence_mask: choose token_truncate")
+                .hasMessageContaining("scale_rewards is none: leave it out")
+                .hasMessageContaining("clip_min is 4.0, above");
     }
 
     @Test
@@ -675,6 +814,26 @@ class GrpoTrainerTest {
                         2)),
                 stopAfter,
                 true);
+    }
+
+    /// The stop is heard an update later: amid the rollout of four.
+    @Test
+    void tr12_soAreTokensWithWeights() throws IOException {
+        interruptedAndResumed(
+                grpo(small(
+                        5,
+                        "per_device_train_batch_size",
+                        4,
+                        "steps_per_generation",
+                        2,
+                        "num_iterations",
+                        2,
+                        "top_entropy_quantile",
+                        0.5,
+                        "sampler_importance_sampling_correction",
+                        true)),
+                2,
+                false);
     }
 
     @ParameterizedTest

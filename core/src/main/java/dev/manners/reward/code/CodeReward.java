@@ -49,18 +49,18 @@ public final class CodeReward implements Reward {
     /// Looks for the interpreter and tries what isolation there is.
     ///
     /// @throws BadInput if the language's interpreter or compiler is missing, or this machine cannot isolate a
-    /// process and `allow_unisolated` is false
+    /// process and `code_allow_unisolated` is false
     public static CodeReward open(CodeConfig config) {
         return open(config, Sandbox.detect());
     }
 
     static CodeReward open(CodeConfig config, Sandbox sandbox) {
-        Language.Interpreter interpreter = config.language().interpreter(config);
-        if (sandbox instanceof Sandbox.Unisolated(String why) && !config.allowUnisolated()) {
+        Language.Interpreter interpreter = config.codeLanguage().interpreter(config);
+        if (sandbox instanceof Sandbox.Unisolated(String why) && !config.codeAllowUnisolated()) {
             throw new BadInput("a code reward runs what a model wrote, and this machine offers no isolation for it ("
                     + why + "). Needed are Linux and util-linux (unshare, setpriv, prlimit), as root or with user"
                     + " namespaces allowed. To run it all the same, with your files and your network within its reach,"
-                    + " set allow_unisolated to true");
+                    + " set code_allow_unisolated to true");
         }
         return new CodeReward(config, interpreter, sandbox);
     }
@@ -70,7 +70,7 @@ public final class CodeReward implements Reward {
         return "code";
     }
 
-    /// Whether candidates are kept from the network and from files; false only with `allow_unisolated`.
+    /// Whether candidates are kept from the network and from files; false only with `code_allow_unisolated`.
     public boolean isolated() {
         return !(sandbox instanceof Sandbox.Unisolated);
     }
@@ -79,7 +79,7 @@ public final class CodeReward implements Reward {
 
     @Override
     public List<Score> score(List<Candidate> candidates) {
-        long end = System.nanoTime() + (long) (config.batchTimeoutSeconds() * 1e9);
+        long end = System.nanoTime() + (long) (config.codeBatchTimeoutSeconds() * 1e9);
         List<Callable<Score>> tasks = new ArrayList<>();
         for (Candidate candidate : candidates) {
             JsonNode column = candidate.columns().get("tests");
@@ -95,7 +95,7 @@ public final class CodeReward implements Reward {
                             ? () -> Score.of(name(), 0, "no complete block of code")
                             : () -> run(source, function, tests, end));
         }
-        int parallel = config.parallel() == 0 ? Runtime.getRuntime().availableProcessors() : config.parallel();
+        int parallel = config.codeParallel() == 0 ? Runtime.getRuntime().availableProcessors() : config.codeParallel();
         try (var threads = Executors.newFixedThreadPool(
                 parallel, Thread.ofPlatform().name("code-", 0).factory())) {
             List<Score> scores = new ArrayList<>();
@@ -114,13 +114,14 @@ public final class CodeReward implements Reward {
     private Score run(String source, String function, List<Test> tests, long end) {
         Duration left = Duration.ofNanos(end - System.nanoTime());
         if (!left.isPositive()) {
-            return Score.none(name(), "the batch took longer than " + config.batchTimeoutSeconds() + " s");
+            return Score.none(name(), "the batch took longer than " + config.codeBatchTimeoutSeconds() + " s");
         }
-        Duration time = Duration.ofMillis((long) (config.timeoutSeconds() * 1000));
+        Duration time = Duration.ofMillis((long) (config.codeTimeoutSeconds() * 1000));
         long seconds = START.plus(time).toSeconds() + 1;
-        Sandbox.Limits limits =
-                new Sandbox.Limits(interpreter.addressSpace(), config.maxProcesses(), config.maxOutputBytes(), seconds);
-        try (Session session = Session.start(sandbox, interpreter, limits, config.maxOutputBytes(), min(START, left))) {
+        Sandbox.Limits limits = new Sandbox.Limits(
+                interpreter.addressSpace(), config.codeMaxProcesses(), config.codeMaxOutputBytes(), seconds);
+        try (Session session =
+                Session.start(sandbox, interpreter, limits, config.codeMaxOutputBytes(), min(START, left))) {
             if (session.ask(Json.MAPPER.createObjectNode()) instanceof Session.Answer.Over(String reason)) {
                 return Score.none(name(), "the sandbox did not start: " + reason + ": " + session.printed());
             }
@@ -129,7 +130,7 @@ public final class CodeReward implements Reward {
             Score score = judge(session, source, function, tests);
             // Cut short by the batch and not by its own time: nobody knows whether it would have passed.
             return left.compareTo(time) < 0 && System.nanoTime() - end >= 0
-                    ? Score.none(name(), "the batch took longer than " + config.batchTimeoutSeconds() + " s")
+                    ? Score.none(name(), "the batch took longer than " + config.codeBatchTimeoutSeconds() + " s")
                     : score;
         } catch (IOException e) {
             return Score.none(name(), "the sandbox did not start: " + e.getMessage());
@@ -171,7 +172,7 @@ public final class CodeReward implements Reward {
         }
         String count = passed + " of " + tests.size() + " tests passed";
         double share = (double) passed / tests.size();
-        double value = config.partialCredit() ? share : passed == tests.size() ? 1 : 0;
+        double value = config.codePartialCredit() ? share : passed == tests.size() ? 1 : 0;
         return Score.of(name(), value, problem == null ? count : count + "; " + problem);
     }
 

@@ -22,7 +22,7 @@ public enum Language {
         Interpreter interpreter(CodeConfig config) {
             // -I: neither the user's site-packages nor PYTHON* variables nor the current folder.
             List<String> found = ask(List.of(
-                    config.python(),
+                    config.codePython(),
                     "-I",
                     "-c",
                     "import os, sys; assert sys.version_info >= (3, 8), sys.version;"
@@ -35,8 +35,8 @@ public enum Language {
             return new Interpreter(
                     List.of(called.toString(), "-I", "-c", resource("harness.py")),
                     found.subList(1, 3).stream().map(Path::of).distinct().toList(),
-                    config.memoryMb() * MIB,
-                    config.memoryMb() * MIB);
+                    config.codeMemoryMb() * MIB,
+                    config.codeMemoryMb() * MIB);
         }
     },
 
@@ -55,7 +55,7 @@ public enum Language {
             return new Interpreter(
                     List.of(
                             home.resolve("bin/java").toString(),
-                            "-Xmx" + config.memoryMb() + "m",
+                            "-Xmx" + config.codeMemoryMb() + "m",
                             "-Xss1m",
                             "-XX:+UseSerialGC",
                             "-XX:TieredStopAtLevel=1",
@@ -70,8 +70,8 @@ public enum Language {
                                     ":", classPath.stream().map(Path::toString).toList()),
                             JavaHarness.class.getName()),
                     join(home, classPath),
-                    (config.memoryMb() + 2560) * MIB,
-                    (config.memoryMb() + 384) * MIB);
+                    (config.codeMemoryMb() + 2560) * MIB,
+                    (config.codeMemoryMb() + 384) * MIB);
         }
     };
 

@@ -16,13 +16,13 @@ final class Budget {
 
     /// Cost of that many tokens.
     double cost(long input, long output) {
-        return input * config.inputPrice() / 1e6 + output * config.outputPrice() / 1e6;
+        return input * config.judgeInputPrice() / 1e6 + output * config.judgeOutputPrice() / 1e6;
     }
 
     /// @return whether it is within the budget; then it is set aside until [#settle]
     synchronized boolean reserve(long input, long output) throws InterruptedException {
         double most = cost(input, output);
-        while (config.maxCost() > 0 && spent() + reserved + most > config.maxCost()) {
+        while (config.judgeMaxCost() > 0 && spent() + reserved + most > config.judgeMaxCost()) {
             if (underWay == 0) {
                 return false;
             }

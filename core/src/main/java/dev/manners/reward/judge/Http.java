@@ -25,14 +25,14 @@ import org.jspecify.annotations.Nullable;
 
 /// HTTP as langchain4j wants it, with what its own client lacks: a refusal says for how long, a reply has a limited
 /// size, and the time limit covers all of it and not only its head.
-final class Http implements HttpClient {
+final class Http implements HttpClient, AutoCloseable {
 
     private static final int LARGEST_REPLY = 8 << 20;
 
     private final java.net.http.HttpClient client;
     private final Duration timeout;
 
-    private Http(Duration timeout) {
+    Http(Duration timeout) {
         this.timeout = timeout;
         this.client = java.net.http.HttpClient.newBuilder()
                 .version(java.net.http.HttpClient.Version.HTTP_1_1)
@@ -58,7 +58,8 @@ final class Http implements HttpClient {
         }
     }
 
-    static HttpClientBuilder builder(Duration timeout) {
+    /// What langchain4j makes clients with: always this one.
+    HttpClientBuilder builder() {
         return new HttpClientBuilder() {
             @Override
             public Duration connectTimeout() {
@@ -82,9 +83,16 @@ final class Http implements HttpClient {
 
             @Override
             public HttpClient build() {
-                return new Http(timeout);
+                return Http.this;
             }
         };
+    }
+
+    /// Ends connections, those that wait for a reply too.
+    @Override
+    public void close() {
+        client.shutdownNow();
+        client.close();
     }
 
     @Override

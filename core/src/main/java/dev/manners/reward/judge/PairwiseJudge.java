@@ -12,8 +12,11 @@ import tools.jackson.databind.JsonNode;
 /// Compares two completions of a prompt, in both orders: judges prefer a position (Zheng et al. 2023, arXiv 2306.05685,
 /// section 3.3), and a preference that changes with the order is none. It counts as a tie, and is counted.
 ///
-/// Not a [dev.manners.reward.Reward]: a win rate depends on the company, and a reward must not.
+/// Not a [dev.manners.reward.Reward]: a win rate depends on the company, and a reward must not. [WinRates] is one for
+/// those who compare a group's completions with each other only.
 public final class PairwiseJudge {
+
+    static final String NAME = "pairwise_judge";
 
     private static final String VERSION = "pairwise-1";
 
@@ -175,9 +178,9 @@ public final class PairwiseJudge {
             int without = group.size() - 1 - games;
             scores.add(
                     games == 0
-                            ? Score.none("pairwise", without == 0 ? "alone in its group" : "no verdict: " + missing[i])
+                            ? Score.none(NAME, without == 0 ? "alone in its group" : "no verdict: " + missing[i])
                             : Score.of(
-                                    "pairwise",
+                                    NAME,
                                     (won[i] + 0.5 * even[i]) / games,
                                     without == 0 ? record : record + ", no verdict " + without));
         }

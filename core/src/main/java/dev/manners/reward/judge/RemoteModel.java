@@ -36,10 +36,10 @@ import org.jspecify.annotations.Nullable;
 /// Replies are kept on disk, and what is known is not asked again.
 ///
 /// Nothing fails silently: a question without an answer says why, and events tell of it: `judge_unanswered`,
-/// `judge_budget_spent`, `judge_cache_unreadable`, `judge_cache_unwritable`.
+/// `judge_budget_spent`, `judge_cache_unreadable`, `judge_cache_unwritable`; and `judge_usage` when it is closed.
 ///
 /// Safe for use by several threads.
-public final class RemoteModel {
+public final class RemoteModel implements AutoCloseable {
 
     /// A server that asks for more patience than this is taken to be gone.
     private static final Duration LONGEST_WAIT = Duration.ofMinutes(5);
@@ -47,6 +47,7 @@ public final class RemoteModel {
     private static final Duration LONGEST_BACK_OFF = Duration.ofMinutes(1);
 
     private final ChatModel model;
+    private final @Nullable Http connections;
     private final JudgeConfig config;
     private final BiConsumer<String, Map<String, ?>> events;
     private final @Nullable ReplyCache cache;
@@ -59,13 +60,18 @@ public final class RemoteModel {
     private final AtomicLong cacheHits = new AtomicLong();
     private final AtomicLong unanswered = new AtomicLong();
 
-    private RemoteModel(ChatModel model, JudgeConfig config, BiConsumer<String, Map<String, ?>> events) {
+    private RemoteModel(
+            ChatModel model,
+            @Nullable Http connections,
+            JudgeConfig config,
+            BiConsumer<String, Map<String, ?>> events) {
         this.model = model;
+        this.connections = connections;
         this.config = config;
         this.events = events;
-        this.cache = config.cache() == null ? null : new ReplyCache(config.cache(), events);
-        this.permits = new Semaphore(config.parallel());
-        this.pace = new Pace(config.requestsPerMinute());
+        this.cache = config.judgeCache() == null ? null : new ReplyCache(config.judgeCache(), events);
+        this.permits = new Semaphore(config.judgeParallel());
+        this.pace = new Pace(config.judgeRequestsPerMinute());
         this.budget = new Budget(config);
     }
 
@@ -95,34 +101,39 @@ public final class RemoteModel {
             JudgeConfig config,
             BiConsumer<String, Map<String, ?>> events,
             UnaryOperator<@Nullable String> environment) {
-        Duration timeout = Duration.ofMillis((long) (config.timeoutSeconds() * 1000));
+        String key = null;
+        if (config.judgeApiKeyEnv() != null) {
+            key = environment.apply(config.judgeApiKeyEnv());
+            if (key == null || key.isBlank()) {
+                throw new BadInput("judge_api_key_env is " + config.judgeApiKeyEnv()
+                        + ", and the environment has no such variable: set it to the API key of "
+                        + config.judgeBaseUrl());
+            }
+        }
+        Duration timeout = Duration.ofMillis((long) (config.judgeTimeoutSeconds() * 1000));
+        Http connections = new Http(timeout);
         var builder = OpenAiChatModel.builder()
-                .httpClientBuilder(Http.builder(timeout))
-                .baseUrl(config.baseUrl())
-                .modelName(config.model())
+                .httpClientBuilder(connections.builder())
+                .baseUrl(config.judgeBaseUrl())
+                .modelName(config.judgeModel())
                 .timeout(timeout)
                 .maxRetries(0)
                 .logRequests(false)
                 .logResponses(false)
-                .maxTokens(config.maxTokens());
-        if (config.temperature() >= 0) {
-            builder.temperature(config.temperature());
+                .maxTokens(config.judgeMaxTokens());
+        if (config.judgeTemperature() >= 0) {
+            builder.temperature(config.judgeTemperature());
         }
-        if (config.apiKeyEnv() != null) {
-            String key = environment.apply(config.apiKeyEnv());
-            if (key == null || key.isBlank()) {
-                throw new BadInput("api_key_env is " + config.apiKeyEnv()
-                        + ", and the environment has no such variable: set it to the API key of " + config.baseUrl());
-            }
+        if (key != null) {
             builder.apiKey(key.strip());
         }
-        return of(builder.build(), config, events);
+        return new RemoteModel(builder.build(), connections, config, events);
     }
 
     /// Any model that langchain4j knows. Its own retries should be off; address, key, temperature and length are its
     /// own affair, and of `config` they only tell replies apart in the cache.
     public static RemoteModel of(ChatModel model, JudgeConfig config, BiConsumer<String, Map<String, ?>> events) {
-        return new RemoteModel(model, config, events);
+        return new RemoteModel(model, null, config, events);
     }
 
     public Usage usage() {
@@ -134,6 +145,25 @@ public final class RemoteModel {
                 budget.inputTokens(),
                 budget.outputTokens(),
                 budget.spent());
+    }
+
+    /// Tells what was used, and ends connections.
+    @Override
+    public void close() {
+        Usage usage = usage();
+        events.accept(
+                "judge_usage",
+                Map.of(
+                        "requests", usage.requests(),
+                        "retries", usage.retries(),
+                        "cache_hits", usage.cacheHits(),
+                        "unanswered", usage.unanswered(),
+                        "input_tokens", usage.inputTokens(),
+                        "output_tokens", usage.outputTokens(),
+                        "cost", usage.cost()));
+        if (connections != null) {
+            connections.close();
+        }
     }
 
     /// Asks questions together; the same question once.
@@ -151,7 +181,7 @@ public final class RemoteModel {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while " + config.model() + " was judging", e);
+            throw new IllegalStateException("interrupted while " + config.judgeModel() + " was judging", e);
         } catch (ExecutionException e) {
             throw new IllegalStateException(e.getCause());
         }
@@ -182,17 +212,18 @@ public final class RemoteModel {
                 + question.system().getBytes(StandardCharsets.UTF_8).length
                 + question.user().getBytes(StandardCharsets.UTF_8).length;
         String problem = "";
-        for (int attempt = 0; attempt <= config.maxRetries(); attempt++) {
+        for (int attempt = 0; attempt <= config.judgeMaxRetries(); attempt++) {
             ChatResponse response;
             permits.acquire();
             try {
                 pace.await();
-                if (!budget.reserve(input, config.maxTokens())) {
+                if (!budget.reserve(input, config.judgeMaxTokens())) {
                     if (saidSpent.compareAndSet(false, true)) {
                         events.accept(
-                                "judge_budget_spent", Map.of("max_cost", config.maxCost(), "cost", budget.spent()));
+                                "judge_budget_spent",
+                                Map.of("max_cost", config.judgeMaxCost(), "cost", budget.spent()));
                     }
-                    return new Answer.None("max_cost of " + config.maxCost() + " is spent");
+                    return new Answer.None("judge_max_cost of " + config.judgeMaxCost() + " is spent");
                 }
                 requests.incrementAndGet();
                 if (attempt > 0) {
@@ -202,12 +233,13 @@ public final class RemoteModel {
                         .messages(SystemMessage.from(question.system()), UserMessage.from(question.user()))
                         .build());
             } catch (Error e) {
-                budget.settle(input, config.maxTokens(), input, config.maxTokens());
+                budget.settle(input, config.judgeMaxTokens(), input, config.judgeMaxTokens());
                 throw e;
             } catch (RuntimeException e) {
                 // Only a refusal is certain to have cost nothing.
                 boolean refused = cause(e, HttpException.class) != null;
-                budget.settle(input, config.maxTokens(), refused ? 0 : input, refused ? 0 : config.maxTokens());
+                budget.settle(
+                        input, config.judgeMaxTokens(), refused ? 0 : input, refused ? 0 : config.judgeMaxTokens());
                 Throwable root = root(e);
                 problem = Printable.escape(
                         root.getMessage() == null ? root.getClass().getSimpleName() : root.getMessage());
@@ -229,11 +261,11 @@ public final class RemoteModel {
             if (response != null) {
                 return answer(key, response, input);
             }
-            if (attempt < config.maxRetries()) {
+            if (attempt < config.judgeMaxRetries()) {
                 Thread.sleep(backOff(attempt));
             }
         }
-        return new Answer.None("failed " + (config.maxRetries() + 1) + " times, at last with: " + problem);
+        return new Answer.None("failed " + (config.judgeMaxRetries() + 1) + " times, at last with: " + problem);
     }
 
     private Answer answer(String key, ChatResponse response, long input) {
@@ -242,9 +274,9 @@ public final class RemoteModel {
         Integer usedOutput = usage == null ? null : usage.outputTokenCount();
         budget.settle(
                 input,
-                config.maxTokens(),
+                config.judgeMaxTokens(),
                 usedInput == null || usedInput < 0 ? input : usedInput,
-                usedOutput == null || usedOutput < 0 ? config.maxTokens() : usedOutput);
+                usedOutput == null || usedOutput < 0 ? config.judgeMaxTokens() : usedOutput);
         FinishReason finish = response.finishReason();
         String text = response.aiMessage().text();
         if (finish != null && finish != FinishReason.STOP) {
@@ -254,7 +286,7 @@ public final class RemoteModel {
             return new Answer.None("the reply is empty");
         }
         if (cache != null) {
-            cache.put(key, config.model(), text);
+            cache.put(key, config.judgeModel(), text);
         }
         return new Answer.Reply(text);
     }
@@ -262,7 +294,8 @@ public final class RemoteModel {
     /// Twice as long each time, and by chance up to half of that less, so that those who failed together do not come
     /// back together. No result depends on it.
     private Duration backOff(int attempt) {
-        double seconds = Math.min(config.retrySeconds() * Math.pow(2, attempt), (double) LONGEST_BACK_OFF.toSeconds());
+        double seconds =
+                Math.min(config.judgeRetrySeconds() * Math.pow(2, attempt), (double) LONGEST_BACK_OFF.toSeconds());
         return Duration.ofNanos(
                 (long) (seconds * 1e9 * (1 - 0.5 * ThreadLocalRandom.current().nextDouble())));
     }
@@ -271,10 +304,10 @@ public final class RemoteModel {
     private String key(Question question) {
         return Sha256.ofText(Json.MAPPER
                 .createArrayNode()
-                .add(config.model())
-                .add(config.baseUrl())
-                .add(config.temperature())
-                .add(config.maxTokens())
+                .add(config.judgeModel())
+                .add(config.judgeBaseUrl())
+                .add(config.judgeTemperature())
+                .add(config.judgeMaxTokens())
                 .add(question.version())
                 .add(question.system())
                 .add(question.user())

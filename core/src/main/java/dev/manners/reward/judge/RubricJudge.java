@@ -29,7 +29,7 @@ public final class RubricJudge implements Reward {
 
     @Override
     public String name() {
-        return "rubric";
+        return "judge";
     }
 
     @Override

@@ -64,9 +64,9 @@ class CodeRewardTest {
         assumeTrue(
                 !(SANDBOX instanceof Sandbox.Unisolated),
                 () -> "this machine has no isolation to run hostile code in: " + SANDBOX);
-        Options options = new Options().set("language", language, "test");
+        Options options = new Options().set("code_language", language, "test");
         for (int i = 0; i < more.length; i += 2) {
-            options.set(more[i], more[i + 1], "test");
+            options.set("code_" + more[i], more[i + 1], "test");
         }
         return CodeReward.open(options.bind(CodeConfig.class), SANDBOX);
     }
@@ -416,15 +416,15 @@ class CodeRewardTest {
     void rl02_withoutIsolationNothingRunsUnlessAllowed() {
         Sandbox none = new Sandbox.Unisolated("unshare: refused");
         assertThatThrownBy(() -> CodeReward.open(
-                        new Options().set("language", "python", "test").bind(CodeConfig.class), none))
+                        new Options().set("code_language", "python", "test").bind(CodeConfig.class), none))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("unshare: refused")
-                .hasMessageContaining("allow_unisolated");
+                .hasMessageContaining("code_allow_unisolated");
         CodeReward allowed = CodeReward.open(
                 new Options()
-                        .set("language", "python", "test")
-                        .set("allow_unisolated", "true", "test")
-                        .set("timeout_seconds", "1", "test")
+                        .set("code_language", "python", "test")
+                        .set("code_allow_unisolated", "true", "test")
+                        .set("code_timeout_seconds", "1", "test")
                         .bind(CodeConfig.class),
                 none);
         assertThat(allowed.isolated()).isFalse();
@@ -436,8 +436,8 @@ class CodeRewardTest {
     void missingPythonIsNamed() {
         assertThatThrownBy(() -> CodeReward.open(
                         new Options()
-                                .set("language", "python", "test")
-                                .set("python", "python-that-is-not-there", "test")
+                                .set("code_language", "python", "test")
+                                .set("code_python", "python-that-is-not-there", "test")
                                 .bind(CodeConfig.class),
                         SANDBOX))
                 .isInstanceOf(BadInput.class)

@@ -53,9 +53,12 @@ class RemoteJudgeTest {
     }
 
     private static JudgeConfig config(String... keysAndValues) {
-        Options options = new Options().set("model", "judge-1", "test").set("retry_seconds", "0.01", "test");
+        Options options = new Options()
+                .set("judge_model", "judge-1", "test")
+                .set("judge_rubric", "Politeness", "test")
+                .set("judge_retry_seconds", "0.01", "test");
         for (int i = 0; i < keysAndValues.length; i += 2) {
-            options.set(keysAndValues[i], keysAndValues[i + 1], "test");
+            options.set("judge_" + keysAndValues[i], keysAndValues[i + 1], "test");
         }
         return options.bind(JudgeConfig.class);
     }
@@ -253,7 +256,7 @@ class RemoteJudgeTest {
         assertThat(model.usage().cost()).isLessThanOrEqualTo(5.0);
         assertThat(model.usage().inputTokens()).isEqualTo(100 * given);
         assertThat(scores.stream().filter(score -> score.value() == null))
-                .allMatch(score -> score.reason().equals("max_cost of 5.0 is spent"));
+                .allMatch(score -> score.reason().equals("judge_max_cost of 5.0 is spent"));
         assertThat(events.stream().filter(e -> e.startsWith("judge_budget_spent")))
                 .hasSize(1);
         assertThat(events.stream().filter(e -> e.startsWith("judge_unanswered")))
