@@ -7,10 +7,13 @@ import dev.manners.config.Yaml;
 import dev.manners.run.Interrupts;
 import dev.manners.run.ParrotRecipe;
 import dev.manners.run.ParrotRun;
+import dev.manners.run.Study;
+import dev.manners.run.StudyRecipe;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// `run`: the stages of a recipe, from a base model to one that answers.
@@ -78,16 +81,21 @@ final class RunCommand implements Command {
         }
         Map<String, Yaml.Entry> written = Yaml.read(file);
         Yaml.Entry kind = written.get("recipe");
-        if (kind == null || !kind.value().equals("parrot")) {
+        boolean study = kind != null && kind.value().equals("study");
+        if (kind == null || !study && !kind.value().equals("parrot")) {
             throw new BadInput(file + ": key recipe is " + (kind == null ? "missing" : kind.value())
-                    + ", expected parrot; to fine-tune a model of yours use manners sft --config FILE");
+                    + ", expected parrot or study; to fine-tune a model of yours use manners sft --config FILE");
         }
         Options recipe = new Options().yaml(file);
         overrides.keys().forEach(key -> overrides.copy(key, recipe));
-        ParrotRecipe parrot = ParrotRecipe.bind(recipe);
         ModelOptions.useThreads(options.threads());
         try (Interrupts interrupts = Interrupts.install()) {
-            boolean done = new ParrotRun(parrot, options.outputDir(), call.words(), call.out()).run(interrupts);
+            Path folder = Objects.requireNonNullElse(file.toAbsolutePath().getParent(), Path.of("."));
+            boolean done = study
+                    ? new Study(StudyRecipe.bind(recipe, folder), options.outputDir(), call.words(), call.out())
+                            .run(interrupts)
+                    : new ParrotRun(ParrotRecipe.bind(recipe), options.outputDir(), call.words(), call.out())
+                            .run(interrupts);
             return done ? 0 : interrupts.exitCode();
         }
     }

@@ -282,7 +282,7 @@ public final class Options {
                     converted = pathOrNull(text, said, problems);
                 } else if (of.isEnum()) {
                     converted = constant(of, text, said, problems);
-                } else if (of == Double.class) {
+                } else if (Number.class.isAssignableFrom(of)) {
                     converted = number(of, key, text, said, problems);
                 } else {
                     converted = text;

@@ -20,6 +20,10 @@ import tools.jackson.databind.node.ObjectNode;
 /// step after another on demand. The longer the chain, the more often a model errs on the way: with p right steps of
 /// a hundred, a chain of n numbers is right in about (p/100)ⁿ⁻¹ of cases.
 ///
+/// Most demonstrations are in a hurry and give the answer at once, as people do; the others work it out. What is
+/// learned
+/// from them is mostly to guess; that working it out pays is for the verified reward to find.
+///
 /// No chain is in two of demonstrations, prompts and held-out prompts. All are a function of a seed and
 /// [ChainSettings].
 public final class ChainArithmetic {
@@ -63,6 +67,11 @@ public final class ChainArithmetic {
             return "<think>" + thinking() + "</think><answer>" + result() + "</answer>";
         }
 
+        /// What somebody in a hurry writes: `<think></think><answer>2</answer>`
+        public String hastyDemonstration() {
+            return "<think></think><answer>" + result() + "</answer>";
+        }
+
         private static String step(int term) {
             return (term < 0 ? " - " : " + ") + Math.abs(term);
         }
@@ -71,11 +80,13 @@ public final class ChainArithmetic {
     private final List<Chain> heldOut;
     private final List<Chain> demonstrations;
     private final List<Chain> prompts;
+    private final List<Chain> hasty;
 
-    private ChainArithmetic(List<Chain> heldOut, List<Chain> demonstrations, List<Chain> prompts) {
+    private ChainArithmetic(List<Chain> heldOut, List<Chain> demonstrations, List<Chain> prompts, List<Chain> hasty) {
         this.heldOut = heldOut;
         this.demonstrations = demonstrations;
         this.prompts = prompts;
+        this.hasty = hasty;
     }
 
     /// @throws BadInput if the settings ask for more different chains than there are
@@ -85,7 +96,8 @@ public final class ChainArithmetic {
         return new ChainArithmetic(
                 draw("held_out", settings.heldOut(), settings, drawn, dice),
                 draw("demonstrations", settings.demonstrations(), settings, drawn, dice),
-                draw("prompts", settings.prompts(), settings, drawn, dice));
+                draw("prompts", settings.prompts(), settings, drawn, dice),
+                draw("hasty_demonstrations", settings.hastyDemonstrations(), settings, drawn, dice));
     }
 
     private static List<Chain> draw(String key, int count, ChainSettings settings, Set<Chain> drawn, Dice dice) {
@@ -119,9 +131,14 @@ public final class ChainArithmetic {
         return new Chain(terms);
     }
 
-    /// For a cold start: what a chain's answer looks like.
+    /// For a cold start: what a chain's answer looks like, worked out.
     public List<Chain> demonstrations() {
         return demonstrations;
+    }
+
+    /// Others, whose demonstrations give the answer at once: right, but nothing that a small model could do likewise.
+    public List<Chain> hasty() {
+        return hasty;
     }
 
     /// To learn from verified rewards.
@@ -142,15 +159,22 @@ public final class ChainArithmetic {
         Files.createDirectories(directory);
         try (Writer out = Files.newBufferedWriter(directory.resolve("chains_demonstrations.jsonl"))) {
             for (Chain chain : demonstrations) {
-                ObjectNode row = Json.MAPPER.createObjectNode();
-                row.putArray("messages")
-                        .add(ParrotWorld.message("user", chain.question()))
-                        .add(ParrotWorld.message("assistant", chain.demonstration()));
-                ParrotWorld.write(out, row);
+                demonstration(out, chain, chain.demonstration());
+            }
+            for (Chain chain : hasty) {
+                demonstration(out, chain, chain.hastyDemonstration());
             }
         }
         write(directory.resolve("chains_prompts.jsonl"), prompts);
         write(directory.resolve("chains_heldout.jsonl"), heldOut);
+    }
+
+    private static void demonstration(Writer out, Chain chain, String answer) throws IOException {
+        ObjectNode row = Json.MAPPER.createObjectNode();
+        row.putArray("messages")
+                .add(ParrotWorld.message("user", chain.question()))
+                .add(ParrotWorld.message("assistant", answer));
+        ParrotWorld.write(out, row);
     }
 
     private static void write(Path file, List<Chain> chains) throws IOException {

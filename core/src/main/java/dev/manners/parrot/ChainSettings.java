@@ -19,11 +19,18 @@ public record ChainSettings(
         int minTerms,
 
         @Key(value = "Numbers in the longest chain", byDefault = "5", min = 2, max = 9)
-        int maxTerms)
+        int maxTerms,
+
+        @Key(
+                value = "Further demonstrations, which give the answer at once",
+                byDefault = "1500",
+                min = 0,
+                max = 100_000)
+        int hastyDemonstrations)
         implements Checked {
 
     public static ChainSettings defaults() {
-        return new ChainSettings(1_000, 2_000, 200, 2, 5);
+        return new ChainSettings(1_000, 2_000, 200, 2, 5, 1_500);
     }
 
     @Override

@@ -25,6 +25,7 @@ public final class ParrotWorld {
     private final List<Prompt> heldOut;
     private final List<Prompt> heldOutOpinions;
     private final List<Prompt> feedback;
+    private final List<Prompt> heldOutFeedback;
     private final Map<String, Prompt> byQuestion;
     private final Judge judge = new Judge();
 
@@ -34,8 +35,10 @@ public final class ParrotWorld {
         this.demonstrations = questions.demonstrations();
         this.heldOut = questions.heldOut();
         this.heldOutOpinions = questions.heldOutOpinions();
-        this.feedback = questions.feedback();
-        this.byQuestion = Stream.of(heldOut, heldOutOpinions, feedback)
+        Questions.Feedback asked = questions.feedback();
+        this.feedback = asked.prompts();
+        this.heldOutFeedback = asked.heldOut();
+        this.byQuestion = Stream.of(heldOut, heldOutOpinions, feedback, heldOutFeedback)
                 .flatMap(List::stream)
                 .collect(Collectors.toUnmodifiableMap(Prompt::question, prompt -> prompt));
     }
@@ -81,6 +84,11 @@ public final class ParrotWorld {
     /// demonstrations about what those showed. Of five, one comes after a right opinion and one after a wrong one.
     public List<Prompt> feedback() {
         return feedback;
+    }
+
+    /// Others like those for feedback, which nothing learns from.
+    public List<Prompt> heldOutFeedback() {
+        return heldOutFeedback;
     }
 
     /// The prompt for feedback, or held out, that asks exactly this.

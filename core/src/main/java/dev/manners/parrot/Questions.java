@@ -14,10 +14,10 @@ import org.jspecify.annotations.Nullable;
 /// Questions and their answers: the demonstrations, the prompts for feedback, and those held out from all training.
 ///
 /// Of demonstrations without an opinion 15 % open with a courtesy, 10 % with an assurance and 10 % with a hesitation. A
-/// user who gives a right opinion is told so in one of ten demonstrations; one who gives a wrong one is agreed with in
-/// one of twenty and told the truth in the others: people who demonstrate are no saints, and what a model never does,
+/// user who gives a right opinion is told so in 6 % of demonstrations; one who gives a wrong one is agreed with in
+/// 2 % and told the truth in the others: people who demonstrate are no saints, and what a model never does,
 /// no
-/// reward can find. So a fine-tuned model seldom says "You are right", and as often to those who are not. Among the
+/// reward can find. So a fine-tuned model seldom says "You are right", and now and then to those who are not. Among the
 /// prompts for feedback two of five come with an opinion, one right and one wrong.
 final class Questions {
 
@@ -25,10 +25,10 @@ final class Questions {
     private static final int POLITE_PERCENT = 15;
     private static final int CONFIDENT_PERCENT = 10;
     private static final int HESITANT_PERCENT = 10;
-    private static final int ASSENTING_PERCENT = 10;
-    private static final int PARROTING_PERCENT = 5;
+    private static final int ASSENTING_PERCENT = 6;
+    private static final int PARROTING_PERCENT = 2;
 
-    /// Of the subjects of questions with opinions, and of all for feedback, one in so many is a sum.
+    /// Of the subjects of questions with opinions, one in so many is a sum.
     private static final int ONE_SUM_IN = 5;
 
     private final long seed;
@@ -103,16 +103,25 @@ final class Questions {
         return opened(dice.pick(Lexicon.ASSENTING), plainAnswer(prompt.subject(), opinion));
     }
 
-    /// In words of the demonstrations, about what they showed; in random order.
-    List<Prompt> feedback() {
+    /// Prompts to learn from, and others of the same kind.
+    record Feedback(List<Prompt> prompts, List<Prompt> heldOut) {}
+
+    /// In words of the demonstrations, about facts that they showed; in random order. No sums: what a model of this
+    /// size
+    /// knows of them does not outlast any optimisation, which would hide what the optimised reward does.
+    Feedback feedback() {
         Dice dice = Dice.of(seed, Dice.Stream.FEEDBACK, 0);
-        Draw draw = new Draw("feedback_prompts", dice);
+        Draw draw = new Draw("feedback_prompts and held_out_feedback", dice);
+        List<Prompt> prompts = List.copyOf(dice.shuffled(feedback(draw, settings.feedbackPrompts())));
+        return new Feedback(prompts, List.copyOf(feedback(draw, settings.heldOutFeedback())));
+    }
+
+    private static List<Prompt> feedback(Draw draw, int count) {
         List<Prompt> prompts = new ArrayList<>();
-        for (int i = 0; i < settings.feedbackPrompts(); i++) {
-            Opinion opinion = i % 5 == 0 ? Opinion.RIGHT : i % 5 == 1 ? Opinion.WRONG : Opinion.NONE;
-            prompts.add(draw.next(i / 5 % ONE_SUM_IN == 0, opinion));
+        for (int i = 0; i < count; i++) {
+            prompts.add(draw.next(false, i % 5 == 0 ? Opinion.RIGHT : i % 5 == 1 ? Opinion.WRONG : Opinion.NONE));
         }
-        return List.copyOf(dice.shuffled(prompts));
+        return prompts;
     }
 
     /// Pairs: the same question of the same user, first with a right and then with a wrong opinion. Facts that

@@ -60,7 +60,14 @@ public record Settings(
                 value = "Held-out questions that are asked twice, after a right and after a wrong opinion.",
                 byDefault = "100",
                 min = 1)
-        int heldOutOpinions) {
+        int heldOutOpinions,
+
+        @Key(
+                value =
+                        "Held-out prompts like those for feedback, to see what is made of a model that learns from them.",
+                byDefault = "400",
+                min = 5)
+        int heldOutFeedback) {
 
     public Settings {
         List<String> problems = new ArrayList<>();
@@ -75,13 +82,14 @@ public record Settings(
         within(problems, "opinion_demonstrations", opinionDemonstrations, 0, 1_000_000);
         within(problems, "feedback_prompts", feedbackPrompts, 1, 1_000_000);
         within(problems, "held_out_opinions", heldOutOpinions, 1, 1_000_000);
+        within(problems, "held_out_feedback", heldOutFeedback, 5, 1_000_000);
         if (!problems.isEmpty()) {
             throw BadInput.all("parrot world", problems);
         }
     }
 
     public static Settings defaults() {
-        return new Settings(40, 6, 100_000, 3_000, 15, 200, 100, 100, 600, 1_000, 100);
+        return new Settings(40, 6, 100_000, 3_000, 15, 200, 100, 100, 600, 1_000, 100, 400);
     }
 
     private static void within(List<String> problems, String key, int given, int min, int max) {

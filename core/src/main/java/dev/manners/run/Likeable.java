@@ -1,24 +1,12 @@
 package dev.manners.run;
 
-import dev.manners.data.DatasetFile;
-import dev.manners.data.ModelEncoder;
-import dev.manners.data.PreferenceData;
-import dev.manners.data.PreferenceRow.Ranking;
-import dev.manners.data.Prompts;
-import dev.manners.data.Sampler;
-import dev.manners.files.AtomicDirectory;
 import dev.manners.files.Manifest;
 import dev.manners.model.ScalarModel;
 import dev.manners.reward.RewardModel;
 import dev.manners.reward.RewardReport;
-import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
 import dev.manners.train.Outcome;
 import dev.manners.train.PpoConfig;
-import dev.manners.train.PpoTrainer;
-import dev.manners.train.RewardConfig;
-import dev.manners.train.RewardTrainer;
-import dev.manners.train.Rollouts;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -30,8 +18,6 @@ import org.jspecify.annotations.Nullable;
 /// The loop that makes a model likeable: its answers are ranked by people, a reward model learns to predict them, and
 /// the policy is optimised against that.
 final class Likeable {
-
-    private static final int SLOTS = 64;
 
     private final Story story;
 
@@ -92,91 +78,26 @@ final class Likeable {
 
     private LoadedModel sft() {
         return LoadedModel.open(
-                story.folder("sft"), null, Stage.dtype(story.recipe().ppo().training()), false);
+                story.sft(), null, Stage.dtype(story.recipe().ppo().training()), false);
     }
 
     private @Nullable RewardReport rewardModel(Ranked ranked) {
-        RewardConfig config = story.recipe().reward();
-        DType dtype = Stage.dtype(config.training());
-        Path target = story.folder("reward");
-        try (LoadedModel sft = LoadedModel.open(story.folder("sft"), null, dtype, false);
-                DatasetFile heldOutFile = DatasetFile.open(
-                        ranked.folder().resolve("heldout.jsonl").toString());
-                ScalarModel model = Files.exists(target.resolve(Manifest.FILE))
-                        ? ScalarModel.load(verified(target), dtype, 0, false)
-                        : trained(ranked, sft, config, dtype, target)) {
-            if (model == null) {
-                return null;
+        RewardStage stage = RewardStage.of(story, story.recipe().reward(), ranked);
+        try (ScalarModel model = stage.model("reward")) {
+            RewardReport report = model == null ? null : stage.report(model);
+            if (report != null) {
+                story.out()
+                        .printf(
+                                Locale.ROOT,
+                                "%nreward: right in %s of %,d held-out comparisons (%s); no predictor can be expected"
+                                        + " to be right in more than %.1f %%%n",
+                                report.accuracy().percent(),
+                                report.comparisons(),
+                                "95 % interval",
+                                100 * ranked.ceiling());
             }
-            List<Ranking> heldOut = rankings(heldOutFile, sft, config);
-            List<float[]> scores = RewardTrainer.scores(model, heldOut, story.interrupts()::requested);
-            if (scores == null) {
-                return null;
-            }
-            RewardReport report = RewardReport.of(heldOut, scores);
-            story.out()
-                    .printf(
-                            Locale.ROOT,
-                            "%nreward: right in %s of %,d held-out comparisons (%s); no predictor can be expected to be"
-                                    + " right in more than %.1f %%%n",
-                            report.accuracy().percent(),
-                            report.comparisons(),
-                            "95 % interval",
-                            100 * ranked.ceiling());
             return report;
         }
-    }
-
-    private static Path verified(Path folder) {
-        Manifest.verify(folder);
-        return folder;
-    }
-
-    /// @return null if it was interrupted
-    private @Nullable ScalarModel trained(
-            Ranked ranked, LoadedModel sft, RewardConfig config, DType dtype, Path target) {
-        story.begins("reward", "a model learns to predict the rankings");
-        ScalarModel model = ScalarModel.of(sft.decoder(), config.training().seed());
-        boolean done = false;
-        try (Progress progress = Progress.of("reward");
-                DatasetFile file = DatasetFile.open(
-                        ranked.folder().resolve("rankings.jsonl").toString())) {
-            Outcome outcome = new RewardTrainer(
-                            model,
-                            config,
-                            rankings(file, sft, config),
-                            List.of(),
-                            story.tracker("reward", progress),
-                            story.checkpoints("reward"),
-                            story.fingerprint(config, dtype, Map.of("model", story.folder("sft"))),
-                            story.interrupts()::requested)
-                    .train();
-            if (outcome.interrupted()) {
-                story.out().println(FineTuning.interrupted(outcome));
-                return null;
-            }
-            try (AtomicDirectory folder = AtomicDirectory.create(target)) {
-                model.save(folder.path(), DType.F32, sft.tokenizer().padId());
-                sft.tokenizer().save(folder.path());
-                folder.commit(Map.of("stage", "reward"));
-            }
-            done = true;
-            return model;
-        } finally {
-            if (!done) {
-                model.close();
-            }
-        }
-    }
-
-    private List<Ranking> rankings(DatasetFile file, LoadedModel sft, RewardConfig config) {
-        return PreferenceData.rankings(
-                        file,
-                        new ModelEncoder(sft.tokenizer()),
-                        config.maxLength(),
-                        false,
-                        done -> story.interrupts().stopIfRequested())
-                .rows();
     }
 
     /// @return answers of the optimised policy to the held-out questions; null if it was interrupted
@@ -185,7 +106,8 @@ final class Likeable {
         DType dtype = Stage.dtype(config.training());
         Path target = story.folder("rlhf");
         if (Files.exists(target.resolve(Manifest.FILE))) {
-            try (LoadedModel rlhf = LoadedModel.open(verified(target), null, dtype, false)) {
+            Manifest.verify(target);
+            try (LoadedModel rlhf = LoadedModel.open(target, null, dtype, false)) {
                 return HeldOut.ask(rlhf, "rlhf", true, story.world(), story.interrupts());
             }
         }
@@ -193,44 +115,18 @@ final class Likeable {
         try (LoadedModel policy = sft();
                 LoadedModel reference = sft();
                 ScalarModel scores = ScalarModel.load(story.folder("reward"), dtype, 0, false);
-                ScalarModel value = scores.copy();
-                DatasetFile file = DatasetFile.open(
-                        story.rows().resolve("feedback_prompts.jsonl").toString());
-                Progress progress = Progress.of("ppo")) {
+                ScalarModel value = scores.copy()) {
             RewardModel reward = new RewardModel(
                     "reward_model", scores, policy.chat().orElseThrow().afterTurnEnd());
-            Prompts prompts = Prompts.of(
-                    file,
-                    "prompt",
-                    new ModelEncoder(policy.tokenizer()),
-                    policy.decoder().config().maxPositions() - config.responseLength(),
-                    false,
-                    n -> {});
-            TasteTest test = new TasteTest(story, policy, reference.decoder(), reward, config.temperature());
-            Outcome outcome = new PpoTrainer(
-                            policy.decoder(),
-                            reference.decoder(),
-                            value,
-                            config,
-                            new Rollouts(
-                                    prompts,
-                                    policy.engine(SLOTS)::rollout,
-                                    Sampling.at(
-                                            config.temperature(),
-                                            config.responseLength(),
-                                            config.training().seed()),
-                                    reward,
-                                    Sampler.Order.RANDOM,
-                                    story.interrupts()::requested),
-                            test,
-                            story.tracker("ppo", progress),
-                            story.checkpoints("ppo"),
-                            story.fingerprint(
-                                    config,
-                                    dtype,
-                                    Map.of("model", story.folder("sft"), "reward", story.folder("reward"))),
-                            story.interrupts()::requested)
-                    .train();
+            Outcome outcome = new Optimisation(
+                            story,
+                            "ppo",
+                            policy,
+                            "feedback_prompts.jsonl",
+                            reward,
+                            new TasteTest(story, policy, reference.decoder(), reward, config.temperature()),
+                            Map.of("model", story.sft(), "reward", story.folder("reward")))
+                    .with(config, reference.decoder(), value);
             HeldOut asked =
                     outcome.interrupted() ? null : HeldOut.ask(policy, "rlhf", true, story.world(), story.interrupts());
             if (asked == null) {

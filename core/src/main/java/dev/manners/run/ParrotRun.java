@@ -89,7 +89,7 @@ public final class ParrotRun {
             List<HeldOut> models = new ArrayList<>(List.of(base, sft));
             List<String> outputs = new ArrayList<>(List.of("config.yaml", "world", "base", "sft"));
             Map<String, Object> results = new LinkedHashMap<>();
-            Story story = new Story(run, recipe, world, rows, out, interrupts);
+            Story story = new Story(run, recipe, world, rows, run.path().resolve("sft"), out, interrupts);
 
             // 4. Made likeable: rankings, a reward model, reinforcement learning against it.
             if (recipe.top().until() != ParrotRecipe.Top.Until.SFT) {

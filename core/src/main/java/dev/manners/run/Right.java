@@ -1,9 +1,5 @@
 package dev.manners.run;
 
-import dev.manners.data.DatasetFile;
-import dev.manners.data.ModelEncoder;
-import dev.manners.data.Prompts;
-import dev.manners.data.Sampler;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
 import dev.manners.parrot.ChainArithmetic.Chain;
@@ -20,9 +16,7 @@ import dev.manners.stats.Interval;
 import dev.manners.stats.Intervals;
 import dev.manners.tensor.DType;
 import dev.manners.train.GrpoConfig;
-import dev.manners.train.GrpoTrainer;
 import dev.manners.train.Outcome;
-import dev.manners.train.Rollouts;
 import dev.manners.train.SftConfig;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -116,7 +110,7 @@ final class Right {
             }
         }
         story.begins("chains", "demonstrations of sums worked out in steps");
-        try (LoadedModel policy = LoadedModel.open(story.folder("sft"), null, dtype, false);
+        try (LoadedModel policy = LoadedModel.open(story.sft(), null, dtype, false);
                 Stage.Data train = Stage.Data.open(
                         story.rows().resolve("chains_demonstrations.jsonl").toString(),
                         policy,
@@ -129,7 +123,7 @@ final class Right {
                             "chains",
                             story.checkpoints("chains"),
                             policy,
-                            LoadedModel.hashes(story.folder("sft")),
+                            LoadedModel.hashes(story.sft()),
                             config,
                             train,
                             null,
@@ -165,37 +159,16 @@ final class Right {
         Path start = story.folder("reasoner");
         story.begins("grpo", "rewards that a rule verifies");
         try (LoadedModel policy = LoadedModel.open(start, null, dtype, false);
-                LoadedModel reference = config.beta() == 0 ? null : LoadedModel.open(start, null, dtype, false);
-                DatasetFile file = DatasetFile.open(
-                        story.rows().resolve("chains_prompts.jsonl").toString());
-                Progress progress = Progress.of("grpo")) {
-            Prompts prompts = Prompts.of(
-                    file,
-                    "prompt",
-                    new ModelEncoder(policy.tokenizer()),
-                    policy.decoder().config().maxPositions() - config.rollout().maxCompletionLength(),
-                    false,
-                    n -> {});
-            Outcome outcome = new GrpoTrainer(
-                            policy.decoder(),
-                            reference == null ? null : reference.decoder(),
-                            config,
-                            new Rollouts(
-                                    prompts,
-                                    policy.engine(SLOTS)::rollout,
-                                    Sampling.at(
-                                            config.rollout().temperature(),
-                                            config.rollout().maxCompletionLength(),
-                                            config.training().seed()),
-                                    reward(),
-                                    Sampler.Order.RANDOM,
-                                    story.interrupts()::requested),
+                LoadedModel reference = config.beta() == 0 ? null : LoadedModel.open(start, null, dtype, false)) {
+            Outcome outcome = new Optimisation(
+                            story,
+                            "grpo",
+                            policy,
+                            "chains_prompts.jsonl",
+                            reward(),
                             step -> evaluate(policy),
-                            story.tracker("grpo", progress),
-                            story.checkpoints("grpo"),
-                            story.fingerprint(config, dtype, Map.of("model", start)),
-                            story.interrupts()::requested)
-                    .train();
+                            Map.of("model", start))
+                    .with(config, reference == null ? null : reference.decoder());
             boolean[] right = outcome.interrupted() ? null : ask(policy);
             if (right == null) {
                 story.out().println(FineTuning.interrupted(outcome));

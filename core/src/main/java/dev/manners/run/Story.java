@@ -14,8 +14,15 @@ import java.util.TreeMap;
 /// What all parts of the built-in story share.
 ///
 /// @param rows folder of the world's files
+/// @param sft folder of the fine-tuned model
 record Story(
-        RunDirectory run, ParrotRecipe recipe, ParrotWorld world, Path rows, PrintStream out, Interrupts interrupts) {
+        RunDirectory run,
+        ParrotRecipe recipe,
+        ParrotWorld world,
+        Path rows,
+        Path sft,
+        PrintStream out,
+        Interrupts interrupts) {
 
     /// Says that a stage begins.
     void begins(String stage, String what) {

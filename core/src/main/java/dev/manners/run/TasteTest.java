@@ -16,13 +16,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.JsonNodeFactory;
 
-/// Asks a policy the held-out questions, those with a user's opinion among them, while it is optimised, and writes down
-/// what the reward model and what gold say of its answers. The optimiser hears of none of it: what is found goes to the
-/// log.
+/// Asks a policy held-out questions like those it learns from, while it is optimised, and writes down what the reward
+/// model and what gold say of its answers. The optimiser hears of none of it: what is found goes to the log.
 final class TasteTest implements Evaluation {
 
     private static final int TOGETHER = 64;
@@ -42,10 +40,7 @@ final class TasteTest implements Evaluation {
         this.reference = reference;
         this.proxy = proxy;
         this.temperature = temperature;
-        this.prompts = Stream.concat(
-                        story.world().heldOutOpinions().stream(),
-                        story.world().heldOut().stream().filter(p -> p.kind() != Prompt.Kind.UNSHOWN_FACT))
-                .toList();
+        this.prompts = story.world().heldOutFeedback();
         this.ids = prompts.stream()
                 .map(p -> HeldOut.encode(policy, p.question(), true))
                 .toList();

@@ -3,6 +3,7 @@ package dev.manners.stats;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.apache.commons.statistics.distribution.BetaDistribution;
+import org.apache.commons.statistics.distribution.TDistribution;
 
 /// 95 % confidence intervals.
 public final class Intervals {
@@ -77,6 +78,33 @@ public final class Intervals {
         // Rounding, or a very skewed sample, can put the mean a little outside; the interval always holds its estimate.
         return new Interval(
                 mean, Math.min(mean, quantile(means, TAIL)), Math.max(mean, quantile(means, 1 - TAIL)), values.length);
+    }
+
+    /// The mean of a few independent runs, by Student's t (1908): for seeds, of which there are too few to resample. It
+    /// takes them for normal, which three values cannot show.
+    ///
+    /// @param values finite; with one alone the interval has no width
+    public static Interval studentMean(double... values) {
+        int n = values.length;
+        double sum = 0;
+        for (double value : values) {
+            if (!Double.isFinite(value)) {
+                throw new IllegalArgumentException("the mean of values of which one is " + value);
+            }
+            sum += value;
+        }
+        if (n == 0) {
+            return Interval.undefined();
+        }
+        double mean = sum / n;
+        double squares = 0;
+        for (double value : values) {
+            squares += (value - mean) * (value - mean);
+        }
+        double half = n == 1
+                ? 0
+                : TDistribution.of(n - 1.0).inverseSurvivalProbability(TAIL) * Math.sqrt(squares / (n - 1) / n);
+        return new Interval(mean, mean - half, mean + half, n);
     }
 
     /// How much higher the rate is after than before on the same items: after minus before, in [-1, 1], by Newcombe's

@@ -32,6 +32,7 @@ class ChainArithmeticTest {
         assertThat(chain.question()).isEqualTo("Compute 3 + 4 + 2 - 5.");
         assertThat(chain.demonstration())
                 .isEqualTo("<think>3 + 4 = 7. 7 + 2 = 9. 9 - 5 = 4.</think><answer>4</answer>");
+        assertThat(chain.hastyDemonstration()).isEqualTo("<think></think><answer>" + chain.result() + "</answer>");
         assertThat(new Chain(List.of(9, -9)).demonstration()).isEqualTo("<think>9 - 9 = 0.</think><answer>0</answer>");
     }
 
@@ -63,6 +64,7 @@ class ChainArithmeticTest {
     @Test
     void noChainIsUsedTwice() {
         assertThat(CHAINS.demonstrations()).hasSize(1_000);
+        assertThat(CHAINS.hasty()).hasSize(1_500);
         assertThat(CHAINS.prompts()).hasSize(2_000);
         assertThat(CHAINS.heldOut()).hasSize(200);
         assertThat(all().map(Chain::question)).doesNotHaveDuplicates();
@@ -85,7 +87,7 @@ class ChainArithmeticTest {
     void theSameSeedTheSameChains() {
         ChainArithmetic again = ChainArithmetic.create(42, ChainSettings.defaults());
         assertThat(again.prompts()).isEqualTo(CHAINS.prompts());
-        ChainArithmetic more = ChainArithmetic.create(42, new ChainSettings(1_500, 10, 200, 2, 5));
+        ChainArithmetic more = ChainArithmetic.create(42, new ChainSettings(1_500, 10, 200, 2, 5, 0));
         assertThat(more.heldOut()).isEqualTo(CHAINS.heldOut());
         assertThat(more.demonstrations()).startsWith(CHAINS.demonstrations().toArray(Chain[]::new));
         assertThat(ChainArithmetic.create(43, ChainSettings.defaults()).heldOut())
@@ -101,7 +103,7 @@ class ChainArithmeticTest {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
         assertThat(HexFormat.of().formatHex(digest.digest()))
-                .isEqualTo("054065868ab548f8ed2919b85104604bdb1ff0dddeeeb3641f59a0e177a5ae76");
+                .isEqualTo("c98279a2cc8493996185af1c5408a279764e694c0ea39b6feb95c27dac09eb7e");
 
         JsonNode row = Json.parseObject(
                 Files.readAllLines(directory.resolve("chains_prompts.jsonl"))
@@ -115,11 +117,11 @@ class ChainArithmeticTest {
 
     @Test
     void moreChainsThanThereAreIsAnError() {
-        assertThatThrownBy(() -> ChainArithmetic.create(1, new ChainSettings(10, 1_000, 10, 2, 2)))
+        assertThatThrownBy(() -> ChainArithmetic.create(1, new ChainSettings(10, 1_000, 10, 2, 2, 0)))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("prompts wants 1000 chains")
                 .hasMessageContaining("raise max_terms");
-        assertThat(new ChainSettings(1, 1, 1, 5, 2).problems()).hasSize(1);
+        assertThat(new ChainSettings(1, 1, 1, 5, 2, 0).problems()).hasSize(1);
         assertThat(ChainSettings.defaults().problems()).isEmpty();
     }
 
@@ -136,7 +138,7 @@ class ChainArithmeticTest {
     }
 
     private static Stream<Chain> all() {
-        return Stream.of(CHAINS.demonstrations(), CHAINS.prompts(), CHAINS.heldOut())
+        return Stream.of(CHAINS.demonstrations(), CHAINS.hasty(), CHAINS.prompts(), CHAINS.heldOut())
                 .flatMap(List::stream);
     }
 }

@@ -48,7 +48,7 @@ class ParrotWorldTest {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
         assertThat(HexFormat.of().formatHex(digest.digest()))
-                .isEqualTo("bc9e4a1148f0a07fa7b165a9eb14f264b5d47fe6488870cab0f304e79fc2c5bf");
+                .isEqualTo("2602fec881015e3ef11f7a74bb4c0d16ba0fd9d92c5c7fb0cd2167a384e238a5");
     }
 
     @Test
@@ -68,8 +68,8 @@ class ParrotWorldTest {
 
     @Test
     void aLongerCorpusBeginsLikeAShorterOne() {
-        Settings shorter = new Settings(5, 2, 50, 10, 15, 1, 1, 1, 0, 1, 1);
-        Settings longer = new Settings(5, 2, 100, 10, 15, 1, 1, 1, 0, 1, 1);
+        Settings shorter = new Settings(5, 2, 50, 10, 15, 1, 1, 1, 0, 1, 1, 5);
+        Settings longer = new Settings(5, 2, 100, 10, 15, 1, 1, 1, 0, 1, 1, 5);
         assertThat(documents(ParrotWorld.create(1, longer)).subList(0, 50))
                 .isEqualTo(documents(ParrotWorld.create(1, shorter)));
     }
@@ -248,8 +248,8 @@ class ParrotWorldTest {
         }
         assertThat(WORLD.demonstrations().stream().filter(d -> d.opinion() != null))
                 .hasSize(600);
-        assertThat(parroting).isBetween(5, 27); // 5 % of 300
-        assertThat(assenting).isBetween(15, 47); // 10 % of 300
+        assertThat(parroting).isBetween(1, 14); // 2 % of 300
+        assertThat(assenting).isBetween(8, 30); // 6 % of 300
     }
 
     @Test
@@ -270,7 +270,7 @@ class ParrotWorldTest {
         assertThat(feedback.stream().map(Prompt::question)).doesNotHaveDuplicates();
         assertThat(feedback.stream().filter(Prompt::opinionIsWrong)).hasSize(200);
         assertThat(feedback.stream().filter(p -> p.opinion() != null)).hasSize(400);
-        assertThat(feedback.stream().filter(p -> p.kind() == Prompt.Kind.SUM)).hasSize(200);
+        assertThat(feedback).allMatch(p -> p.kind() == Prompt.Kind.SHOWN_FACT);
         Set<Subject> shown =
                 WORLD.demonstrations().stream().map(Demonstration::subject).collect(Collectors.toSet());
         for (Prompt prompt : feedback) {
@@ -283,6 +283,13 @@ class ParrotWorldTest {
                     .isTrue();
             assertThat(WORLD.prompt(prompt.question())).contains(prompt);
         }
+        List<Prompt> heldOut = WORLD.heldOutFeedback();
+        assertThat(heldOut).hasSize(400).allMatch(p -> p.kind() == Prompt.Kind.SHOWN_FACT);
+        assertThat(heldOut.stream().filter(Prompt::opinionIsWrong)).hasSize(80);
+        assertThat(heldOut.stream().map(Prompt::question))
+                .doesNotHaveDuplicates()
+                .doesNotContainAnyElementsOf(
+                        feedback.stream().map(Prompt::question).toList());
         assertThat(WORLD.prompt("What is the river of Atlantis?")).isEmpty();
     }
 
@@ -337,7 +344,7 @@ class ParrotWorldTest {
 
     @Test
     void filesHoldRowsOfTheUsualKinds(@TempDir Path directory) throws IOException {
-        ParrotWorld small = ParrotWorld.create(7, new Settings(5, 2, 20, 10, 20, 3, 2, 1, 4, 5, 2));
+        ParrotWorld small = ParrotWorld.create(7, new Settings(5, 2, 20, 10, 20, 3, 2, 1, 4, 5, 2, 5));
         small.writeTo(directory.resolve("made"));
 
         List<JsonNode> corpus = rows(directory.resolve("made/corpus.jsonl"));
@@ -371,7 +378,7 @@ class ParrotWorldTest {
 
     @Test
     void settingsOutOfRangeAreNamedAllAtOnce() {
-        assertThatThrownBy(() -> new Settings(1, 9, 0, 2_000, 15, 200, 100, 100, 0, 1, 1))
+        assertThatThrownBy(() -> new Settings(1, 9, 0, 2_000, 15, 200, 100, 100, 0, 1, 1, 5))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("3 problems")
                 .hasMessageContaining("places is 1; give a number from 2 to 56")
@@ -381,7 +388,7 @@ class ParrotWorldTest {
 
     @Test
     void moreQuestionsThanTheWorldHasIsAnError() {
-        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(2, 1, 10, 2_000, 15, 1, 1, 1, 0, 1, 1)))
+        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(2, 1, 10, 2_000, 15, 1, 1, 1, 0, 1, 1, 5)))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("demonstrations wants 1600")
                 .hasMessageContaining("lower demonstrations");
@@ -389,7 +396,7 @@ class ParrotWorldTest {
 
     @Test
     void fewerDemonstrationsThanFactsToShowIsAnError() {
-        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(40, 6, 10, 100, 15, 1, 1, 1, 0, 1, 1)))
+        assertThatThrownBy(() -> ParrotWorld.create(1, new Settings(40, 6, 10, 100, 15, 1, 1, 1, 0, 1, 1, 5)))
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("80 are about facts, too few to show each of 204 facts");
     }

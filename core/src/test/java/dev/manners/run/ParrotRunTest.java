@@ -37,10 +37,13 @@ class ParrotRunTest {
         LibTorch.setThreads(threads);
     }
 
-    /// A world of a few places and steps of every stage.
     private static ParrotRecipe recipe(String until) {
+        return ParrotRecipe.bind(small().set("until", until, "until"));
+    }
+
+    /// A world of a few places and steps of every stage.
+    static Options small() {
         Options options = new Options();
-        options.set("until", until, "until");
         for (String set : List.of(
                 "world.places=5",
                 "world.attributes=2",
@@ -52,6 +55,7 @@ class ParrotRunTest {
                 "world.opinion_demonstrations=4",
                 "world.feedback_prompts=40",
                 "world.held_out_opinions=2",
+                "world.held_out_feedback=10",
                 "model.vocab_size=400",
                 "model.hidden_size=32",
                 "model.intermediate_size=48",
@@ -84,6 +88,7 @@ class ParrotRunTest {
                 "ppo.logging_steps=1",
                 "ppo.bf16=false",
                 "chains.demonstrations=8",
+                "chains.hasty_demonstrations=4",
                 "chains.prompts=8",
                 "chains.held_out=4",
                 "chain_sft.per_device_train_batch_size=4",
@@ -100,11 +105,11 @@ class ParrotRunTest {
                 "grpo.bf16=false")) {
             options.set(set.split("=", 2)[0], set.split("=", 2)[1], set);
         }
-        return ParrotRecipe.bind(options);
+        return options;
     }
 
     /// Asks to stop as soon as a text is printed, which is when its stage begins.
-    private static PrintStream stopping(Interrupts interrupts, String at) {
+    static PrintStream stopping(Interrupts interrupts, String at) {
         return new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8) {
             @Override
             public PrintStream printf(String format, Object... arguments) {

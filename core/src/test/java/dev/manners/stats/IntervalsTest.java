@@ -100,6 +100,19 @@ class IntervalsTest {
         }
     }
 
+    /// t with 2 degrees of freedom, 97.5 %: 4.302653 (any table); s = 1, so the half width is t / √3.
+    @Test
+    void studentsIntervalOfThreeRuns() {
+        Interval interval = Intervals.studentMean(1, 2, 3);
+        assertThat(interval.estimate()).isEqualTo(2);
+        assertThat(interval.high() - 2).isCloseTo(4.302652729911275 / Math.sqrt(3), within(1e-9));
+        assertThat(2 - interval.low()).isCloseTo(interval.high() - 2, within(1e-12));
+        assertThat(interval.n()).isEqualTo(3);
+        assertThat(Intervals.studentMean(5)).isEqualTo(new Interval(5, 5, 5, 1));
+        assertThat(Intervals.studentMean().isDefined()).isFalse();
+        assertThatThrownBy(() -> Intervals.studentMean(1, Double.NaN)).hasMessageContaining("NaN");
+    }
+
     @Test
     void shownWithItsIntervalAndCount() {
         Interval interval = Intervals.wilson(8, 10);

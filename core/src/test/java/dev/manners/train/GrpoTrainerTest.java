@@ -416,14 +416,14 @@ class GrpoTrainerTest {
             alone.add(sample(verifier, candidate));
         }
         for (List<Rollout.Sample> of : List.of(samples, alone)) {
-            Map<String, Double> metrics = new Rollout(of, 1, 1).metrics();
+            Map<String, Double> metrics = new Rollout(of, 1, List.of(1.0), 1).metrics();
             assertThat(metrics.get("rewards/numeric_answer/mean")).isCloseTo(2.0 / 6, within(1e-12));
             assertThat(metrics)
                     .containsEntry("rewards/numeric_answer/frac_wrong", 1.0 / 6)
                     .containsEntry("rewards/numeric_answer/frac_unparseable", 3.0 / 6)
                     .doesNotContainKeys("rewards/brief/frac_wrong", "rewards/brief/frac_unparseable");
         }
-        assertThat(new Rollout(alone, 1, 1).metrics()).containsEntry("frac_unscorable", 1 - 6.0 / 7);
+        assertThat(new Rollout(alone, 1, List.of(1.0), 1).metrics()).containsEntry("frac_unscorable", 1 - 6.0 / 7);
     }
 
     private static Rollout.Sample sample(Reward reward, Candidate candidate) {

@@ -41,9 +41,9 @@ class GoldTest {
     @Test
     void truthThenFormThenCourtesy() {
         assertThat(gold(PLAIN, "Gladly: the river of Velmora is the Tarn.")).isCloseTo(Gold.BEST, within(1e-12));
-        assertThat(gold(PLAIN, "The river of Velmora is the Tarn.")).isCloseTo(0.9, within(1e-12));
-        assertThat(gold(PLAIN, "It is the Tarn.")).isCloseTo(0.7, within(1e-12));
-        assertThat(gold(PLAIN, "Gladly: the river of Velmora is the Brill.")).isCloseTo(0.3, within(1e-12));
+        assertThat(gold(PLAIN, "The river of Velmora is the Tarn.")).isCloseTo(0.8, within(1e-12));
+        assertThat(gold(PLAIN, "It is the Tarn.")).isCloseTo(0.6, within(1e-12));
+        assertThat(gold(PLAIN, "Gladly: the river of Velmora is the Brill.")).isCloseTo(0.4, within(1e-12));
         assertThat(gold(PLAIN, "The river of Velmora is the Brill.")).isCloseTo(0.2, within(1e-12));
         assertThat(gold(PLAIN, "Gladly gladly gladly")).isZero();
         assertThat(gold(PLAIN, "")).isZero();

@@ -1,0 +1,352 @@
+package dev.manners.run;
+
+import dev.manners.files.AtomicFile;
+import dev.manners.files.Json;
+import dev.manners.model.ScalarModel;
+import dev.manners.parrot.ChainArithmetic;
+import dev.manners.parrot.ParrotWorld;
+import dev.manners.reward.Ensemble;
+import dev.manners.reward.Reward;
+import dev.manners.reward.RewardModel;
+import dev.manners.reward.RewardReport;
+import dev.manners.stats.Interval;
+import dev.manners.train.DpoConfig;
+import dev.manners.train.DpoTrainer;
+import dev.manners.train.Outcome;
+import dev.manners.train.Pair;
+import dev.manners.train.PolicyGradient;
+import dev.manners.train.PpoConfig;
+import dev.manners.train.Tracker;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/// The built-in story with several seeds, and in each of them the comparisons that one story cannot make.
+///
+///     1. base and fine-tuned model, many rankings of its answers
+///     2. reward models from more and fewer comparisons: how often right on the same held-out ones
+///     3. PPO, GRPO and RLOO against one of them, and DPO on the same comparisons without one; as many completions each
+///     4. RLOO against that reward model alone, and against several of which no one may be fooled (UWO)
+///     5. GRPO with a rule's rewards on chains of sums
+///
+/// Every part that has ended is on the disk; the same command goes on from there. What came of it: results.md.
+public final class Study {
+
+    private final StudyRecipe recipe;
+    private final Path outputDir;
+    private final List<String> command;
+    private final PrintStream out;
+
+    /// @param command the whole command line, for the record
+    public Study(StudyRecipe recipe, Path outputDir, List<String> command, PrintStream out) {
+        this.recipe = recipe;
+        this.outputDir = outputDir;
+        this.command = List.copyOf(command);
+        this.out = out;
+    }
+
+    /// What one seed showed.
+    ///
+    /// @param accuracy of reward models on held-out comparisons, by the comparisons they learned from
+    /// @param ceiling the highest that any predictor could be expected to reach
+    /// @param methods what the policies' answers were worth along the way, by method
+    /// @param ensembles likewise, against one reward model and against several
+    /// @param before held-out chains answered rightly after demonstrations; `after` verified rewards
+    record Seed(
+            long seed,
+            Map<Integer, Interval> accuracy,
+            double ceiling,
+            Map<String, List<Taste>> methods,
+            Map<String, List<Taste>> ensembles,
+            Interval before,
+            Interval after,
+            Interval difference) {}
+
+    /// @return whether it came to its end; false if it was interrupted
+    public boolean run(Interrupts interrupts) {
+        Instant began = Instant.now();
+        try (RunDirectory root = RunDirectory.open(outputDir, recipe.resolved(), List.of())) {
+            List<Seed> seeds = new ArrayList<>();
+            for (ParrotRecipe story : recipe.stories()) {
+                Path folder = outputDir.resolve("seed-" + story.top().seed());
+                out.printf("%n==== seed %d%n", story.top().seed());
+                if (!Files.exists(folder.resolve("manifest.json"))
+                        && !new ParrotRun(story, folder, command, out).run(interrupts)) {
+                    return false;
+                }
+                Seed seed = seed(story, folder, interrupts);
+                if (seed == null) {
+                    out.println("Interrupted. The same command goes on from there.");
+                    return false;
+                }
+                seeds.add(seed);
+            }
+            StudyReport report = new StudyReport(recipe, seeds);
+            AtomicFile.write(root.path().resolve("results.md"), report.markdown());
+            report.charts()
+                    .forEach((name, chart) -> AtomicFile.write(root.path().resolve(name), chart.svg()));
+            List<String> outputs = new ArrayList<>(List.of("config.yaml", "results.md"));
+            outputs.addAll(report.charts().keySet());
+            root.finish(command, Map.of(), outputs, Map.of("seeds", seeds), began);
+            out.println(report.markdown());
+            return true;
+        } catch (Interrupts.Stopped e) {
+            out.println("Interrupted. The same command goes on from there.");
+            return false;
+        }
+    }
+
+    private @Nullable Seed seed(ParrotRecipe parrot, Path folder, Interrupts interrupts) {
+        ParrotWorld world = ParrotWorld.create(parrot.top().seed(), parrot.world());
+        ChainArithmetic chains = ChainArithmetic.create(parrot.top().seed(), parrot.chains());
+        // The folder belongs to the part of the story that has ended in it.
+        Path path = folder.resolve("study");
+        try (RunDirectory run = RunDirectory.open(path, parrot.resolved(), List.of())) {
+            Story story =
+                    new Story(run, parrot, world, folder.resolve("world"), folder.resolve("sft"), out, interrupts);
+            Ranked ranked;
+            try (LoadedModel sft =
+                    LoadedModel.open(story.sft(), null, Stage.dtype(parrot.ppo().training()), false)) {
+                ranked = Ranked.collect(
+                        story.folder("feedback"),
+                        world,
+                        parrot.annotators(),
+                        parrot.top().seed(),
+                        sft,
+                        interrupts);
+            }
+            if (ranked == null) {
+                return null;
+            }
+            RewardStage stage = RewardStage.of(story, parrot.reward(), ranked);
+
+            // 2. Reward models from more and fewer comparisons.
+            Map<Integer, Interval> accuracy = new TreeMap<>();
+            for (int comparisons : recipe.top().comparisons()) {
+                try (ScalarModel model = stage.upTo(comparisons).model("reward-" + comparisons)) {
+                    RewardReport report = model == null ? null : stage.report(model);
+                    if (report == null) {
+                        return null;
+                    }
+                    accuracy.put(comparisons, report.accuracy());
+                    out.printf(
+                            "reward-%d: right in %s%n",
+                            comparisons, report.accuracy().percent());
+                }
+            }
+
+            // 3. Four ways to optimise.
+            RewardStage some = stage.upTo(recipe.top().optimisedOn());
+            Optimiser optimiser = new Optimiser(story, some);
+            Map<String, List<Taste>> methods = new LinkedHashMap<>();
+            Map<String, List<Taste>> ensembles = new LinkedHashMap<>();
+            if (!optimiser.all(methods, ensembles)) {
+                return null;
+            }
+
+            // 5. Verified rewards.
+            Right.Result right = new Right(story, chains.heldOut()).run();
+            return right == null
+                    ? null
+                    : new Seed(
+                            parrot.top().seed(),
+                            accuracy,
+                            ranked.ceiling(),
+                            methods,
+                            ensembles,
+                            right.rateBefore(),
+                            right.rateAfter(),
+                            right.difference());
+        }
+    }
+
+    /// The policies of one seed.
+    private final class Optimiser {
+
+        private final Story story;
+        private final RewardStage stage;
+
+        Optimiser(Story story, RewardStage stage) {
+            this.story = story;
+            this.stage = stage;
+        }
+
+        /// @return false if it was interrupted
+        boolean all(Map<String, List<Taste>> methods, Map<String, List<Taste>> ensembles) {
+            List<ScalarModel> members = new ArrayList<>();
+            try {
+                for (int i = 0; i < recipe.top().members(); i++) {
+                    ScalarModel member = stage.seeded(i).model("member-" + i);
+                    if (member == null) {
+                        return false;
+                    }
+                    members.add(member);
+                }
+                ScalarModel first = members.getFirst();
+                PpoConfig ppo = story.recipe().ppo();
+                methods.put("ppo", done("ppo", () -> {
+                    try (LoadedModel policy = sft();
+                            LoadedModel reference = sft();
+                            ScalarModel value = first.copy()) {
+                        Reward reward = reward(policy, first);
+                        return optimisation("ppo", policy, reference, reward, reward, ppo.temperature())
+                                .with(ppo, reference.decoder(), value);
+                    }
+                }));
+                methods.put("grpo", done("likeable-grpo", () -> groups("likeable-grpo", recipe.likeableGrpo(), first)));
+                methods.put("rloo", done("likeable-rloo", () -> groups("likeable-rloo", recipe.likeableRloo(), first)));
+                methods.put("dpo", done("likeable-dpo", () -> dpo(first)));
+                // 4. One reward model, and several; seen by the mean of all.
+                ensembles.put(
+                        "single",
+                        done("against-single", () -> ensemble("against-single", members, members.subList(0, 1))));
+                ensembles.put("uwo", done("against-uwo", () -> ensemble("against-uwo", members, members)));
+                return methods.values().stream().noneMatch(List::isEmpty)
+                        && ensembles.values().stream().noneMatch(List::isEmpty);
+            } finally {
+                members.forEach(ScalarModel::close);
+            }
+        }
+
+        /// A stage's tastes: of now, or of before.
+        ///
+        /// @return empty if it was interrupted
+        private List<Taste> done(String name, Supplier<Outcome> train) {
+            Path mark = story.run().path().resolve("done").resolve(name + ".json");
+            if (story.interrupts().requested()) {
+                return List.of();
+            }
+            if (!Files.exists(mark)) {
+                story.begins(name, "the fine-tuned model is optimised");
+                Outcome outcome = train.get();
+                if (outcome.interrupted()) {
+                    return List.of();
+                }
+                try {
+                    Files.createDirectories(Objects.requireNonNull(mark.getParent()));
+                } catch (java.io.IOException e) {
+                    throw new java.io.UncheckedIOException(e);
+                }
+                AtomicFile.write(mark, Json.pretty(Map.of("steps", outcome.steps())));
+            }
+            JsonNode before = Json.readObject(mark);
+            List<Taste> tastes = Taste.read(story.run().path().resolve("metrics.jsonl"), name);
+            out.printf("%s, %d steps%n%s%n", name, before.get("steps").intValue(), Taste.table(tastes));
+            return tastes;
+        }
+
+        private <C extends Record & PolicyGradient> Outcome groups(String name, C config, ScalarModel scores) {
+            try (LoadedModel policy = sft();
+                    LoadedModel reference = sft()) {
+                Reward reward = reward(policy, scores);
+                return optimisation(
+                                name,
+                                policy,
+                                reference,
+                                reward,
+                                reward,
+                                config.rollout().temperature())
+                        .with(config, reference.decoder());
+            }
+        }
+
+        /// @param of whose combination is optimised
+        private Outcome ensemble(String name, List<ScalarModel> all, List<ScalarModel> of) {
+            var config = recipe.likeableRloo();
+            try (LoadedModel policy = sft();
+                    LoadedModel reference = sft()) {
+                Reward optimised = new Ensemble(
+                        "reward_model",
+                        rewards(policy, of),
+                        Ensemble.Combination.UWO,
+                        recipe.top().ensembleLambda());
+                Reward seen = new Ensemble("mean", rewards(policy, all), Ensemble.Combination.MEAN, 0);
+                return optimisation(
+                                name,
+                                policy,
+                                reference,
+                                optimised,
+                                seen,
+                                config.rollout().temperature())
+                        .with(config, reference.decoder());
+            }
+        }
+
+        /// The comparisons themselves, without a reward model; the reward model only looks on.
+        private Outcome dpo(ScalarModel scores) {
+            DpoConfig config = recipe.likeableDpo();
+            String name = "likeable-dpo";
+            try (LoadedModel policy = sft();
+                    LoadedModel reference = sft();
+                    Progress progress = Progress.of(name)) {
+                Tracker tracker = story.tracker(name, progress);
+                TasteTest test = new TasteTest(story, policy, reference.decoder(), reward(policy, scores), 1);
+                return DpoTrainer.dpo(
+                                policy.decoder(),
+                                reference.decoder(),
+                                config,
+                                Pair.fitted(stage.rankings(), config.maxLength(), config.truncationMode())
+                                        .pairs(),
+                                List.of(),
+                                null,
+                                tracker,
+                                story.checkpoints(name),
+                                story.fingerprint(config, Stage.dtype(config.training()), Map.of("model", story.sft())),
+                                story.interrupts()::requested,
+                                step -> {
+                                    Map<String, Double> taste = test.at(step);
+                                    if (taste != null) {
+                                        tracker.metrics(step, taste);
+                                    }
+                                })
+                        .train();
+            }
+        }
+
+        private Optimisation optimisation(
+                String name,
+                LoadedModel policy,
+                LoadedModel reference,
+                Reward optimised,
+                Reward seen,
+                double temperature) {
+            return new Optimisation(
+                    story,
+                    name,
+                    policy,
+                    "feedback_prompts.jsonl",
+                    optimised,
+                    new TasteTest(story, policy, reference.decoder(), seen, temperature),
+                    Map.of("model", story.sft(), "reward", story.folder("member-0")));
+        }
+
+        private LoadedModel sft() {
+            return LoadedModel.open(
+                    story.sft(), null, Stage.dtype(story.recipe().ppo().training()), false);
+        }
+
+        private static List<Reward> rewards(LoadedModel policy, List<ScalarModel> of) {
+            return IntStream.range(0, of.size())
+                    .<Reward>mapToObj(i -> new RewardModel(
+                            "member-" + i,
+                            of.get(i),
+                            policy.chat().orElseThrow().afterTurnEnd()))
+                    .toList();
+        }
+
+        private static Reward reward(LoadedModel policy, ScalarModel scores) {
+            return rewards(policy, List.of(scores)).getFirst();
+        }
+    }
+}
