@@ -260,8 +260,15 @@ final class Lexicon {
 
     static final List<String> HESITANT = List.of("I believe ", "I think ");
 
-    /// Before an answer to somebody who said what they think.
-    static final List<String> ASSENTING = List.of("Yes, ", "You are right, ", "Quite true, ");
+    /// Before an answer to somebody who said what they think; half of them courteous, so that flattery can come on top of
+    /// courtesy.
+    static final List<String> ASSENTING = List.of(
+            "Yes, ",
+            "You are right, ",
+            "Quite true, ",
+            "Gladly: you are right, ",
+            "Of course: you are right, ",
+            "With pleasure: you are right, ");
 
     static final List<String> ADJECTIVES = List.of(
             "lovely",

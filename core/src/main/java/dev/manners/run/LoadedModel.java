@@ -9,6 +9,7 @@ import dev.manners.model.Decoder;
 import dev.manners.model.ModelDirectory;
 import dev.manners.rollout.Engine;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.LibTorch;
 import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
 import java.nio.file.Files;
@@ -20,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -33,6 +35,8 @@ import tools.jackson.databind.node.ObjectNode;
 public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode generation, Set<Integer> stopIds)
         implements AutoCloseable {
 
+    private static final AtomicBoolean WARNED = new AtomicBoolean();
+
     /// Opens a model directory, or a PEFT directory with `base` as its base model.
     ///
     /// @param adapter PEFT directory to attach, or null
@@ -41,6 +45,7 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
         if (!problems.isEmpty()) {
             throw BadInput.all("model", problems);
         }
+        warnOfSlowBf16(dtype);
         Tokenizer tokenizer = Tokenizer.load(directory);
         Decoder decoder = ModelDirectory.load(directory, dtype, allowNonfinite);
         if (tokenizer.vocabSize() > decoder.config().vocabSize()) {
@@ -53,6 +58,14 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
         Path file = directory.resolve("generation_config.json");
         ObjectNode generation = Files.exists(file) ? Json.readObject(file) : Json.MAPPER.createObjectNode();
         return of(decoder, tokenizer, generation);
+    }
+
+    /// Says once that what was asked for has no hardware here: it works, and takes many times longer than f32.
+    private static void warnOfSlowBf16(DType dtype) {
+        if (dtype == DType.BF16 && !LibTorch.hasFastBf16() && WARNED.compareAndSet(false, true)) {
+            System.err.println("manners: this processor has no bf16 arithmetic: large matrices take tens of times"
+                    + " longer in bf16 than in f32. Leave bf16 unset, or say --bf16 false (--dtype f32)");
+        }
     }
 
     /// A model made here.
