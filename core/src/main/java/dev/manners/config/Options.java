@@ -265,15 +265,22 @@ public final class Options {
         Object value = given.value();
         String said = given.where() + ": " + prefix + name + " is " + value;
         if (List.class.isAssignableFrom(type)) {
+            Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
+            boolean words = of.isEnum() || Number.class.isAssignableFrom(of);
             List<?> list = value instanceof List<?> several
-                    ? several
+                    // `--loss-type sigmoid,sft` is `--loss-type sigmoid --loss-type sft`. Texts may hold commas of their own.
+                    ? words
+                            ? several.stream()
+                                    .flatMap(item -> Arrays.stream(item.toString().split(",", -1)))
+                                    .map(String::strip)
+                                    .toList()
+                            : several
                     : value.equals("null") || value.equals("~")
                             ? List.of()
                             : Arrays.stream(value.toString().split(",", -1))
                                     .map(String::strip)
                                     .filter(s -> !s.isEmpty())
                                     .toList();
-            Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
             List<Object> items = new ArrayList<>();
             for (Object item : list) {
                 String text = item.toString();

@@ -81,6 +81,20 @@ public record RewardFuncs(
         @Nullable JudgeConfig judge)
         implements Checked {
 
+    /// Names and weights may stand in one text with commas between them, as a shell's words do.
+    public RewardFuncs {
+        rewardFuncs = parted(rewardFuncs);
+        rewardWeights = parted(rewardWeights);
+    }
+
+    private static List<String> parted(List<String> words) {
+        return words.stream()
+                .flatMap(word -> Arrays.stream(word.split(",")))
+                .map(String::strip)
+                .filter(word -> !word.isEmpty())
+                .toList();
+    }
+
     /// How several reward models become one.
     public enum Combination {
         MEAN,

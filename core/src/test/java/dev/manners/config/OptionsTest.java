@@ -256,4 +256,19 @@ class OptionsTest {
         assertThat(yaml("lora_target_modules: null").bind(Lora.class).loraTargetModules())
                 .isEmpty();
     }
+
+    record Lists(
+            @Key(value = "Numbers", byDefault = "[]") List<Integer> numbers,
+
+            @Key(value = "Texts", byDefault = "[]") List<String> texts) {}
+
+    @Test
+    void oneWordOfAFlagMayHoldSeveralNumbersButATextKeepsItsCommas() {
+        Lists lists = new Options()
+                .set("numbers", List.of("1,2", "3"), "--numbers")
+                .set("texts", List.of("Hello, you"), "--texts")
+                .bind(Lists.class);
+        assertThat(lists.numbers()).containsExactly(1, 2, 3);
+        assertThat(lists.texts()).containsExactly("Hello, you");
+    }
 }

@@ -40,6 +40,14 @@ class RewardFuncsTest {
     }
 
     @Test
+    void namesAndWeightsMayBeOneWord() {
+        Score score =
+                score(List.of("accuracy,format"), List.of("1, 0.25"), "<think>one of two</think><answer>0.5</answer>");
+
+        assertThat(score.value()).isEqualTo(1.25);
+    }
+
+    @Test
     void lengthIsWeighedByTheFirstVerifier() {
         // Half the longest, so half way from 1 to 0.5; and from -1 to -0.5.
         assertThat(score(List.of("length_cosine", "accuracy"), List.of("1", "0"), "<answer>0.5</answer>")
