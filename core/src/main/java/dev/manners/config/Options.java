@@ -268,10 +268,12 @@ public final class Options {
             Class<?> of = (Class<?>) ((ParameterizedType) component.getGenericType()).getActualTypeArguments()[0];
             boolean words = of.isEnum() || Number.class.isAssignableFrom(of);
             List<?> list = value instanceof List<?> several
-                    // `--loss-type sigmoid,sft` is `--loss-type sigmoid --loss-type sft`. Texts may hold commas of their own.
+                    // `--loss-type sigmoid,sft` is `--loss-type sigmoid --loss-type sft`. Texts may hold commas of
+                    // their own.
                     ? words
                             ? several.stream()
-                                    .flatMap(item -> Arrays.stream(item.toString().split(",", -1)))
+                                    .flatMap(item ->
+                                            Arrays.stream(item.toString().split(",", -1)))
                                     .map(String::strip)
                                     .toList()
                             : several
@@ -397,7 +399,7 @@ public final class Options {
     }
 
     private static String expected(Class<?> type) {
-        if (type == int.class || type == long.class) {
+        if (type == int.class || type == long.class || type == Integer.class || type == Long.class) {
             return "a whole number";
         }
         if (type == double.class || type == Double.class) {

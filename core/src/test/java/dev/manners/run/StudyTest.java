@@ -50,8 +50,8 @@ class StudyTest {
         Options options = new Options();
         for (String set : List.of(
                 "recipe=study",
-                "seeds=[7, 8]",
-                "comparisons=[2, 4]",
+                "seeds=7, 8",
+                "comparisons=2, 4",
                 "optimised_on=4",
                 "members=2",
                 "world.feedback_prompts=60",
@@ -118,7 +118,7 @@ class StudyTest {
 
     @Test
     void moreComparisonsThanThereAreAreRefused() throws IOException {
-        Options options = options().set("comparisons", "[100000]", "test");
+        Options options = options().set("comparisons", "100000", "test");
         try (Interrupts interrupts = new Interrupts()) {
             Study study = new Study(
                     StudyRecipe.bind(options, folder),
