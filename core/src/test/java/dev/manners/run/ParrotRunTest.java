@@ -6,36 +6,23 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.manners.config.Options;
 import dev.manners.files.CannotWrite;
 import dev.manners.files.Manifest;
-import dev.manners.tensor.LibTorch;
+import dev.manners.testing.OneThread;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /// A run asked to stop in each of its stages, and begun again each time, ends as one that was left alone.
+@ExtendWith(OneThread.class)
 class ParrotRunTest {
 
     @TempDir
     Path folder;
-
-    private int threads;
-
-    @BeforeEach
-    void oneThread() {
-        threads = LibTorch.threads();
-        LibTorch.setThreads(1);
-    }
-
-    @AfterEach
-    void asBefore() {
-        LibTorch.setThreads(threads);
-    }
 
     private static ParrotRecipe recipe(String until) {
         return ParrotRecipe.bind(small().set("until", until, "until"));

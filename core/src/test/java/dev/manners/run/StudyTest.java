@@ -8,7 +8,7 @@ import dev.manners.BadInput;
 import dev.manners.config.Options;
 import dev.manners.config.Yaml;
 import dev.manners.stats.Interval;
-import dev.manners.tensor.LibTorch;
+import dev.manners.testing.OneThread;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -18,28 +18,15 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
+@ExtendWith(OneThread.class)
 class StudyTest {
 
     @TempDir
     Path folder;
-
-    private int threads;
-
-    @BeforeEach
-    void oneThread() {
-        threads = LibTorch.threads();
-        LibTorch.setThreads(1);
-    }
-
-    @AfterEach
-    void asBefore() {
-        LibTorch.setThreads(threads);
-    }
 
     /// Two seeds of a world of a few places, steps of everything.
     private Options options() throws IOException {
