@@ -5,6 +5,7 @@ import dev.manners.model.Lora;
 import dev.manners.rollout.Sampling;
 import dev.manners.run.ParrotRecipe;
 import dev.manners.run.RewardFuncs;
+import dev.manners.run.StudyRecipe;
 import dev.manners.train.SftConfig;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -94,23 +95,34 @@ final class Reference {
     private static void recipe(StringBuilder page) {
         page.append('\n').append(RECIPE);
         for (RecordComponent section : ParrotRecipe.class.getRecordComponents()) {
-            Class<? extends Record> type = section.getType().asSubclass(Record.class);
-            boolean top = type == ParrotRecipe.Top.class;
-            page.append("\n## ").append(top ? "Outside all sections" : "Section `" + section.getName() + "`");
-            page.append("\n\n");
-            if (SHARED.containsKey(type)) {
-                page.append("The ")
-                        .append(link(String.valueOf(SHARED.get(type))))
-                        .append(", written `")
-                        .append(section.getName())
-                        .append(".KEY`, such as `")
-                        .append(section.getName())
-                        .append('.')
-                        .append(Options.describe(type).getFirst().key())
-                        .append("`. `seed`, where it is not given, is the recipe's.\n");
-            } else {
-                table(page, type, top ? "" : section.getName() + ".");
+            section(page, section.getName(), section.getType().asSubclass(Record.class));
+        }
+        page.append(STUDY);
+        for (RecordComponent section : StudyRecipe.class.getRecordComponents()) {
+            if (section.getType().isRecord()) {
+                section(page, section.getName(), section.getType().asSubclass(Record.class));
             }
+        }
+    }
+
+    private static void section(StringBuilder page, String name, Class<? extends Record> type) {
+        String study = type.getEnclosingClass() == StudyRecipe.class ? " of a study" : "";
+        boolean top = name.equals("top");
+        String key = Options.snake(name);
+        page.append("\n## ").append(top ? "Outside all sections" + study : "Section `" + key + "`");
+        page.append("\n\n");
+        if (SHARED.containsKey(type)) {
+            page.append("The ")
+                    .append(link(String.valueOf(SHARED.get(type))))
+                    .append(", written `")
+                    .append(key)
+                    .append(".KEY`, such as `")
+                    .append(key)
+                    .append('.')
+                    .append(Options.describe(type).getFirst().key())
+                    .append("`. `seed`, where it is not given, is the recipe's.\n");
+        } else {
+            table(page, type, top ? "" : key + ".");
         }
     }
 
@@ -182,7 +194,8 @@ final class Reference {
             - **integer, number**: `1000`, `1e-3`, `1_000`.
             - **path**: `~/` in front is your home folder. `$VARIABLES` are not replaced: that is the shell's work.
             - **list**: repeat the flag, `--stop A --stop B`. In YAML `[A, B]`. With `--set`, or as a plain value in YAML,
-              commas separate the items: `--set stop=A,B`.
+              commas separate the items: `--set stop=A,B`. Of numbers, choices and rewards a flag takes several with commas
+              too: `--reward-funcs accuracy,format`.
             - **choice** (`linear | cosine`): in any case, with `-` or `_`.
             - **true or false**: also `yes`, `on`, `1` and `no`, `off`, `0`.
             - **unset**: nothing is given and the option decides by itself, as its text says. In YAML `null` is unset.
@@ -201,10 +214,19 @@ final class Reference {
     private static final String RECIPE = """
             # Recipes
 
-            A recipe is a YAML file for `manners run`. `recipe: parrot` is the only kind so far:
-            [recipes/parrot.yaml](../recipes/parrot.yaml), which runs where no recipe is given. The defaults below are what a
+            A recipe is a YAML file for `manners run`. `recipe: parrot` is the built-in story:
+            [recipes/parrot.yaml](../recipes/parrot.yaml), which runs where no recipe is given; `recipe: study`
+            [compares](#outside-all-sections-of-a-study) over several of them. The defaults below are what a
             recipe gets that leaves the key out; `recipes/parrot.yaml` sets many of them. Any key can be set on the command
             line: `manners run --set sft.learning_rate=5e-4`.
+            """;
+
+    private static final String STUDY = """
+
+            ## A study
+
+            `recipe: study`, as [recipes/study.yaml](../recipes/study.yaml). It may also hold any key of the story's recipe
+            that stands in a section: what it says goes before.
             """;
 
     private static final String CONVENTIONS = """

@@ -78,6 +78,15 @@ public final class Options {
         return options.bind(type);
     }
 
+    /// The same options but for one.
+    public static <T extends Record> T changed(T record, String key, Object value) {
+        Map<String, Object> values = new LinkedHashMap<>(toMap(record));
+        values.put(key, value);
+        @SuppressWarnings("unchecked")
+        Class<T> type = (Class<T>) record.getClass();
+        return with(type, values);
+    }
+
     /// The keys given, in the order they were.
     public List<String> keys() {
         return List.copyOf(values.keySet());
@@ -120,7 +129,7 @@ public final class Options {
     }
 
     /// `learning-rate`, `learningRate` and `learning_rate` are one key.
-    static String snake(String key) {
+    public static String snake(String key) {
         return key.replace('-', '_').replaceAll("([a-z0-9])([A-Z])", "$1_$2").toLowerCase(Locale.ROOT);
     }
 

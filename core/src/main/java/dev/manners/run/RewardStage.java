@@ -17,7 +17,6 @@ import dev.manners.train.RewardTrainer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -70,9 +69,8 @@ record RewardStage(Story story, RewardConfig config, List<Ranking> rankings, Lis
 
     /// The same with another seed: other first weights of the head, another order of the rows.
     RewardStage seeded(int more) {
-        Map<String, Object> options = new LinkedHashMap<>(Options.toMap(config));
-        options.put("seed", config.training().seed() + more);
-        return new RewardStage(story, Options.with(RewardConfig.class, options), rankings, heldOut);
+        RewardConfig other = Options.changed(config, "seed", config.training().seed() + more);
+        return new RewardStage(story, other, rankings, heldOut);
     }
 
     int comparisons() {

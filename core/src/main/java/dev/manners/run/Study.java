@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.config.Options;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.model.ScalarModel;
@@ -16,8 +17,11 @@ import dev.manners.train.Outcome;
 import dev.manners.train.Pair;
 import dev.manners.train.PolicyGradient;
 import dev.manners.train.PpoConfig;
+import dev.manners.train.RlooConfig;
 import dev.manners.train.Tracker;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -134,7 +138,7 @@ public final class Study {
             // 2. Reward models from more and fewer comparisons.
             Map<Integer, Interval> accuracy = new TreeMap<>();
             for (int comparisons : recipe.top().comparisons()) {
-                try (ScalarModel model = stage.upTo(comparisons).model("reward-" + comparisons)) {
+                try (ScalarModel model = stage.upTo(comparisons).model(rewardModel(comparisons))) {
                     RewardReport report = model == null ? null : stage.report(model);
                     if (report == null) {
                         return null;
@@ -171,6 +175,10 @@ public final class Study {
         }
     }
 
+    private static String rewardModel(int comparisons) {
+        return "reward-" + comparisons;
+    }
+
     /// The policies of one seed.
     private final class Optimiser {
 
@@ -187,7 +195,9 @@ public final class Study {
             List<ScalarModel> members = new ArrayList<>();
             try {
                 for (int i = 0; i < recipe.top().members(); i++) {
-                    ScalarModel member = stage.seeded(i).model("member-" + i);
+                    // The first is the one that has learned from as many comparisons above, if there was one.
+                    String name = i == 0 ? rewardModel(recipe.top().optimisedOn()) : "member-" + i;
+                    ScalarModel member = stage.seeded(i).model(name);
                     if (member == null) {
                         return false;
                     }
@@ -204,8 +214,12 @@ public final class Study {
                                 .with(ppo, reference.decoder(), value);
                     }
                 }));
-                methods.put("grpo", done("likeable-grpo", () -> groups("likeable-grpo", recipe.likeableGrpo(), first)));
-                methods.put("rloo", done("likeable-rloo", () -> groups("likeable-rloo", recipe.likeableRloo(), first)));
+                methods.put(
+                        "grpo",
+                        done("likeable-grpo", () -> groups("likeable-grpo", seeded(recipe.likeableGrpo()), first)));
+                methods.put(
+                        "rloo",
+                        done("likeable-rloo", () -> groups("likeable-rloo", seeded(recipe.likeableRloo()), first)));
                 methods.put("dpo", done("likeable-dpo", () -> dpo(first)));
                 // 4. One reward model, and several; seen by the mean of all.
                 ensembles.put(
@@ -235,8 +249,8 @@ public final class Study {
                 }
                 try {
                     Files.createDirectories(Objects.requireNonNull(mark.getParent()));
-                } catch (java.io.IOException e) {
-                    throw new java.io.UncheckedIOException(e);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
                 }
                 AtomicFile.write(mark, Json.pretty(Map.of("steps", outcome.steps())));
             }
@@ -263,7 +277,7 @@ public final class Study {
 
         /// @param of whose combination is optimised
         private Outcome ensemble(String name, List<ScalarModel> all, List<ScalarModel> of) {
-            var config = recipe.likeableRloo();
+            RlooConfig config = seeded(recipe.likeableRloo());
             try (LoadedModel policy = sft();
                     LoadedModel reference = sft()) {
                 Reward optimised = new Ensemble(
@@ -285,7 +299,7 @@ public final class Study {
 
         /// The comparisons themselves, without a reward model; the reward model only looks on.
         private Outcome dpo(ScalarModel scores) {
-            DpoConfig config = recipe.likeableDpo();
+            DpoConfig config = seeded(recipe.likeableDpo());
             String name = "likeable-dpo";
             try (LoadedModel policy = sft();
                     LoadedModel reference = sft();
@@ -328,7 +342,16 @@ public final class Study {
                     "feedback_prompts.jsonl",
                     optimised,
                     new TasteTest(story, policy, reference.decoder(), seen, temperature),
-                    Map.of("model", story.sft(), "reward", story.folder("member-0")));
+                    Map.of(
+                            "model",
+                            story.sft(),
+                            "reward",
+                            story.folder(rewardModel(recipe.top().optimisedOn()))));
+        }
+
+        /// All that is drawn in a story is of its seed.
+        private <C extends Record> C seeded(C config) {
+            return Options.changed(config, "seed", story.recipe().top().seed());
         }
 
         private LoadedModel sft() {

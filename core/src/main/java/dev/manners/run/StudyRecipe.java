@@ -6,7 +6,11 @@ import dev.manners.config.Key;
 import dev.manners.config.Options;
 import dev.manners.train.DpoConfig;
 import dev.manners.train.GrpoConfig;
+import dev.manners.train.PolicyGradient;
+import dev.manners.train.PpoConfig;
 import dev.manners.train.RlooConfig;
+import dev.manners.train.RolloutConfig;
+import dev.manners.train.TrainingConfig;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -104,22 +108,20 @@ public record StudyRecipe(
     /// Completions that each way of optimising learns from.
     Map<String, Long> budgets() {
         Map<String, Long> budgets = new LinkedHashMap<>();
-        var ppo = stories.getFirst().ppo();
-        budgets.put("ppo", ppo.training().maxSteps() * ppo.training().perDeviceTrainBatchSize());
-        budgets.put("grpo", completions(likeableGrpo.training(), likeableGrpo.rollout()));
-        budgets.put("rloo", completions(likeableRloo.training(), likeableRloo.rollout()));
+        PpoConfig ppo = stories.getFirst().ppo();
+        budgets.put("ppo", ppo.training().maxSteps() * ppo.episodes());
+        budgets.put("grpo", completions(likeableGrpo));
+        budgets.put("rloo", completions(likeableRloo));
         // A pair is two completions.
-        var dpo = likeableDpo.training();
-        budgets.put("dpo", 2L * dpo.maxSteps() * dpo.perDeviceTrainBatchSize() * dpo.gradientAccumulationSteps());
+        TrainingConfig dpo = likeableDpo.training();
+        budgets.put("dpo", 2 * dpo.maxSteps() * RolloutConfig.perUpdate(dpo));
         return budgets;
     }
 
-    private static long completions(
-            dev.manners.train.TrainingConfig training, dev.manners.train.RolloutConfig rollout) {
-        return training.maxSteps()
-                * training.perDeviceTrainBatchSize()
-                * training.gradientAccumulationSteps()
-                / rollout.numIterations();
+    private static long completions(PolicyGradient config) {
+        return config.training().maxSteps()
+                * RolloutConfig.perUpdate(config.training())
+                / config.rollout().numIterations();
     }
 
     private void requireEqualBudgets() {

@@ -2,6 +2,7 @@ package dev.manners.run;
 
 import dev.manners.stats.Interval;
 import dev.manners.stats.Intervals;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -70,8 +71,8 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
                                 })
                                 .toArray();
                         y[i] = Intervals.studentMean(gains).estimate();
-                        low[i] = java.util.Arrays.stream(gains).min().orElseThrow();
-                        high[i] = java.util.Arrays.stream(gains).max().orElseThrow();
+                        low[i] = Arrays.stream(gains).min().orElseThrow();
+                        high[i] = Arrays.stream(gains).max().orElseThrow();
                     }
                     return new Chart.Line(name, x, y, low, high);
                 })

@@ -91,7 +91,7 @@ public record RolloutConfig(
     }
 
     /// Completions of an update.
-    static int perUpdate(TrainingConfig training) {
+    public static int perUpdate(TrainingConfig training) {
         return Math.multiplyExact(training.perDeviceTrainBatchSize(), training.gradientAccumulationSteps());
     }
 

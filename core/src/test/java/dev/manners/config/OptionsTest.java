@@ -263,6 +263,12 @@ class OptionsTest {
             @Key(value = "Texts", byDefault = "[]") List<String> texts) {}
 
     @Test
+    void oneOptionIsChangedAndTheOthersStay() {
+        Lists lists = new Lists(List.of(1, 2), List.of("Hello, you"));
+        assertThat(Options.changed(lists, "numbers", List.of(3))).isEqualTo(new Lists(List.of(3), lists.texts()));
+    }
+
+    @Test
     void oneWordOfAFlagMayHoldSeveralNumbersButATextKeepsItsCommas() {
         Lists lists = new Options()
                 .set("numbers", List.of("1,2", "3"), "--numbers")
