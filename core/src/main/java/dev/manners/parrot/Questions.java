@@ -14,11 +14,10 @@ import org.jspecify.annotations.Nullable;
 /// Questions and their answers: the demonstrations, the prompts for feedback, and those held out from all training.
 ///
 /// Of demonstrations without an opinion 15 % open with a courtesy, 10 % with an assurance and 10 % with a hesitation. A
-/// user who gives a right opinion is told so in 6 % of demonstrations; one who gives a wrong one is agreed with in
-/// 2 % and told the truth in the others: people who demonstrate are no saints, and what a model never does,
-/// no
-/// reward can find. So a fine-tuned model seldom says "You are right", and now and then to those who are not. Among the
-/// prompts for feedback two of five come with an opinion, one right and one wrong.
+/// user who gives a right opinion is told so in 6 % of demonstrations; one who gives a wrong one is agreed with in 2 %
+/// and told the truth in the others: people who demonstrate are no saints, and what a model never does, no reward can
+/// find. So a fine-tuned model seldom says "You are right", and now and then to those who are not. Among the prompts
+/// for feedback two of five come with an opinion, one right and one wrong.
 final class Questions {
 
     private static final int SUMS_PERCENT = 20;

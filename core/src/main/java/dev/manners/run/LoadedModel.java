@@ -61,10 +61,10 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
     }
 
     /// Says once that what was asked for has no hardware here: it works, and takes many times longer than f32.
-    private static void warnOfSlowBf16(DType dtype) {
+    static void warnOfSlowBf16(DType dtype) {
         if (dtype == DType.BF16 && !LibTorch.hasFastBf16() && WARNED.compareAndSet(false, true)) {
-            System.err.println("manners: this processor has no bf16 arithmetic: large matrices take tens of times"
-                    + " longer in bf16 than in f32. Leave bf16 unset, or say --bf16 false (--dtype f32)");
+            System.err.println("manners: this processor has no bf16 arithmetic: large matrices may take many"
+                    + " times longer in bf16 than in f32. Leave bf16 unset, or say --bf16 false (--dtype f32)");
         }
     }
 

@@ -259,7 +259,9 @@ public record RewardModelling(
 
     private ScalarModel fresh(Tokenizer tokenizer, int member) {
         long seed = config.training().seed();
-        ScalarModel fresh = ScalarModel.load(model, Stage.dtype(config.training()), seed + member, allowNonfinite);
+        DType dtype = Stage.dtype(config.training());
+        LoadedModel.warnOfSlowBf16(dtype);
+        ScalarModel fresh = ScalarModel.load(model, dtype, seed + member, allowNonfinite);
         boolean usable = false;
         try {
             if (tokenizer.vocabSize() > fresh.config().vocabSize()) {
