@@ -377,6 +377,8 @@ class ChatTemplateTest {
                 "{{ [1]|tojson(indent=100000000) }}",
                 "{% set k = 'x' * 10000000 %}{% for i in range(99999) %}{% set x = k[k] or k|int or k|float %}{% endfor %}",
                 "{% set k = 'x ' * 5000000 %}{% for i in range(99999) %}{% set x = k is lower or k|truncate %}{% endfor %}",
+                "{% set k = 'X ' * 5000000 %}{% for i in range(99999) %}{% set x = k.swapcase() or k.title() %}{% endfor %}",
+                "{% set k = 'Ab ' * 3000000 %}{% for i in range(99999) %}{% set x = k.istitle() or k.isdigit() %}{% endfor %}",
                 "{{ strftime_now('%Y' * 1000000) }}",
             })
     void tk12_budgets(String template) {

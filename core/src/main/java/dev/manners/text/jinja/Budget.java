@@ -35,6 +35,11 @@ final class Budget {
         steps(1 + (length >> 5));
     }
 
+    /// Looking up what each character of `length` is, which takes many times longer.
+    void examine(long length) {
+        scan(8 * length);
+    }
+
     /// About to make a string of `length`.
     void allocate(long length) {
         if (length > STRING) {

@@ -143,6 +143,7 @@ final class StringMethods {
                 throw Fault.unsupported("str." + name + "() in a chat template");
             default -> {
                 arguments.bind(name);
+                budget.examine(self.text().length());
                 yield Bool.of(is(self.text(), name));
             }
         };
@@ -152,20 +153,24 @@ final class StringMethods {
         return switch (name) {
             case "upper" -> self.map(budget, Unicode::upper);
             case "lower", "casefold" -> self.map(budget, Unicode::lower);
-            case "swapcase" ->
-                self.map(
+            case "swapcase" -> {
+                // A string for each character.
+                budget.steps(self.text().length());
+                yield self.map(
                         budget,
                         run -> run.codePoints()
                                 .mapToObj(c -> Character.isUpperCase(c)
                                         ? Unicode.lower(Character.toString(c))
                                         : Unicode.upper(Character.toString(c)))
                                 .collect(java.util.stream.Collectors.joining()));
+            }
             default -> titled(self, name.equals("capitalize"));
         };
     }
 
     /// The first letter of the text, or of each word, large; the rest small.
     private Str titled(Str self, boolean firstOnly) {
+        budget.steps(self.text().length());
         Text out = new Text(budget);
         boolean start = true;
         for (int i = 0; i < self.text().length(); ) {

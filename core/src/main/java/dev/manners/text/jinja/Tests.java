@@ -133,7 +133,7 @@ final class Tests {
 
     private boolean isCase(Value value, boolean lower) {
         String text = repr.str(value).text();
-        budget.scan(text.length());
+        budget.examine(text.length());
         boolean wrong = text.codePoints()
                 .anyMatch(
                         c -> Character.isTitleCase(c) || (lower ? Character.isUpperCase(c) : Character.isLowerCase(c)));
