@@ -20,11 +20,14 @@ import tools.jackson.databind.node.ObjectNode;
 /// A folder of datasets made from a [Snapshot], complete or absent.
 ///
 /// - `tasks.jsonl`, `verdicts.jsonl`: everything, every version, nothing derived; read back they give the same
-/// store. - `rankings.jsonl`: each verdict that stands, with `prompt`, `completions` and `ranks`.
+///   store.
+/// - `rankings.jsonl`: each verdict that stands, with `prompt`, `completions` and `ranks`.
 /// - `pairs.jsonl`: the pairs of each of these in TRL's columns `prompt`, `chosen`, `rejected`, side by side; a tie
 ///   gives none. `margin` is the verdict's strength, where two answers were ranked and it was said.
 ///
-/// Every derived row names its verdict. `MANIFEST.json` has the hash of each file, the number of the last
+/// Every derived row names its verdict, and says, where that is known, in what order its completions were shown
+/// (`shown_order`) and how many milliseconds the verdict took (`ms`), for who asks whether somebody read them.
+/// `MANIFEST.json` has the hash of each file, the number of the last
 /// verdict, what was left out of the derived rows and why. Two exports through the same verdict give the same
 /// derived bytes, whatever was corrected since.
 public final class Export {
@@ -184,6 +187,12 @@ public final class Export {
                     row.set("margin", margin);
                 }
                 row.put("chosen_answer", chosen).put("rejected_answer", rejected);
+                int left = verdict.shown().indexOf(chosen);
+                int right = verdict.shown().indexOf(rejected);
+                if (left >= 0 && right >= 0) {
+                    // 0 is the chosen one.
+                    row.set("shown_order", Fields.ints(left < right ? List.of(0, 1) : List.of(1, 0)));
+                }
                 out.write(origin(row, task, verdict));
             }
         }
@@ -203,6 +212,9 @@ public final class Export {
                 .put("verdict_id", verdict.id())
                 .put("task_id", verdict.task())
                 .put("occasion", verdict.occasion());
+        if (verdict.circumstances().msTotal() != null) {
+            row.put("ms", verdict.circumstances().msTotal());
+        }
         if (task.gold() != null) {
             row.put("gold_passed", Verdict.goldPassed(task, verdict.ranking()));
         }

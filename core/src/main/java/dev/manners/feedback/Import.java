@@ -93,8 +93,8 @@ public final class Import {
     }
 
     /// Reads rankings (`prompt`, `completions`, `ranks`) or pairs (`prompt`, `chosen`, `rejected`), also of other
-    /// programs: prompts and completions are texts or lists of messages; `annotator`, `verdict_id`, `shown_order`
-    /// and `occasion` are taken where they are given, `margin` from 1 to 4 as the strength; other columns are
+    /// programs: prompts and completions are texts or lists of messages; `annotator`, `verdict_id`, `shown_order`,
+    /// `occasion` and `ms` are taken where they are given, `margin` from 1 to 4 as the strength; other columns are
     /// kept as they are. Pairs of one verdict become tasks of two answers each.
     ///
     /// @param fileOrSlice `FILE.jsonl`, or a part of it as `FILE.jsonl[:100]`
@@ -154,6 +154,10 @@ public final class Import {
         }
         ObjectNode extra = row.object().deepCopy();
         KNOWN.forEach(extra::remove);
+        Long ms = null;
+        if (extra.path("ms").isIntegralNumber() && extra.path("ms").canConvertToLong()) {
+            ms = extra.remove("ms").longValue();
+        }
         Integer strength = null;
         JsonNode margin = extra.get("margin");
         if (margin != null && margin.isNumber() && List.of(1.0, 2.0, 3.0, 4.0).contains(margin.doubleValue())) {
@@ -178,7 +182,7 @@ public final class Import {
                 row.get("shown_order") == null ? List.of() : row.ints("shown_order"),
                 ranking,
                 new Verdict.Remarks(strength, Map.of(), Map.of(), ""),
-                new Verdict.Circumstances(null, null, "import", "", extra),
+                new Verdict.Circumstances(null, ms, "import", "", extra),
                 null);
         try {
             // What cannot be saved shall not leave its task behind.

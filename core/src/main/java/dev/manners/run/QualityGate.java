@@ -16,8 +16,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// Whether comparisons look as if somebody had read what was compared, as far as their rows tell: columns
-/// `annotator`, `ranks` with `shown_order` (places of the completions in the order in which they were shown), `ms`
-/// (time the verdict took) and `gold_passed`. Rows without `annotator` tell nothing and pass.
+/// `annotator`, `shown_order` (places of the completions, of a pair 0 for the chosen one, in the order in which they
+/// were shown), `ms` (time the verdict took) and `gold_passed`. Rows without `annotator` tell nothing and pass.
 ///
 /// It is a gate for what is plainly wrong: it asks only about annotators of whom there are enough rows, and a tendency
 /// must be more than half way from chance to always, its 95 % interval included.
@@ -53,7 +53,8 @@ record QualityGate(List<String> problems) {
                 gold++;
                 goldPassed += row.path("gold_passed").booleanValue() ? 1 : 0;
             }
-            int[] ranks = ints(row.path("ranks"));
+            // Of a pair the chosen one stands first.
+            int[] ranks = row.has("chosen") && row.has("rejected") ? new int[] {1, 2} : ints(row.path("ranks"));
             int[] shown = ints(row.path("shown_order"));
             int least = Arrays.stream(ranks).min().orElse(0);
             IntPredicate isBest = i -> i >= 0 && i < ranks.length && ranks[i] == least;

@@ -237,7 +237,7 @@ class ExportTest {
                         "v" + i,
                         given.shown().size() == 4 ? ranks(1, 2, 3, 4) : ranks(1 + i % 2, 2 - i % 2),
                         new Verdict.Remarks(i == 2 ? 2 : null, Map.of(), Map.of(), ""),
-                        Verdict.Circumstances.of("test")));
+                        took(4_000L + i)));
             }
             export(store, folder.resolve("out"));
         }
@@ -251,8 +251,10 @@ class ExportTest {
                         .as("again")
                         .isEqualTo(in.verdicts());
                 Set<String> columns = name.equals("pairs")
-                        ? Set.of("prompt", "chosen", "rejected", "margin", "annotator")
-                        : Set.of("prompt", "completions", "ranks", "annotator", "verdict_id", "shown_order");
+                        ? Set.of("prompt", "chosen", "rejected", "margin", "annotator", "shown_order", "ms")
+                        : Set.of("prompt", "completions", "ranks", "annotator", "verdict_id", "shown_order", "ms");
+                assertThat(kept(file, Set.of("ms"))).as("times").anyMatch(row -> row.has("ms"));
+                assertThat(lines(file)).allMatch(row -> row.path("shown_order").size() >= 2);
                 try (Snapshot snapshot = copy.snapshot()) {
                     Export.write(
                             snapshot,
@@ -264,6 +266,10 @@ class ExportTest {
                         .isEqualTo(kept(file, columns));
             }
         }
+    }
+
+    private static Verdict.Circumstances took(long ms) {
+        return new Verdict.Circumstances(null, ms, "test", "", Json.MAPPER.createObjectNode());
     }
 
     private static List<ObjectNode> kept(Path file, Set<String> columns) throws IOException {

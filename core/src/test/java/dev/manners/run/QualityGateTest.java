@@ -3,13 +3,26 @@ package dev.manners.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.manners.data.DatasetFile;
+import dev.manners.feedback.Answer;
+import dev.manners.feedback.Assignment;
+import dev.manners.feedback.Export;
+import dev.manners.feedback.FeedbackStore;
+import dev.manners.feedback.Ranking;
+import dev.manners.feedback.Snapshot;
+import dev.manners.feedback.Task;
+import dev.manners.feedback.Verdict;
+import dev.manners.files.Json;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.node.ObjectNode;
 
 class QualityGateTest {
 
@@ -44,6 +57,39 @@ class QualityGateTest {
                 .singleElement()
                 .asString()
                 .contains("shown last");
+    }
+
+    @Test
+    void ds13_whatIsExportedTellsWhoWasInAHurryAndAlwaysPickedTheLeft() throws IOException {
+        try (FeedbackStore store = FeedbackStore.open(folder.resolve("feedback.db"))) {
+            store.add(IntStream.range(0, 40)
+                    .mapToObj(i -> new Task(
+                            Task.question("Question " + i + "?"), List.of(Answer.of("Yes."), Answer.of("No.")), null))
+                    .toList());
+            for (int i = 0; i < 40; i++) {
+                Assignment given = store.next("ann", new Assignment.Terms(1, Duration.ofMinutes(30), 0))
+                        .orElseThrow();
+                Ranking left = new Ranking.Ranked(given.shown().getFirst() == 0 ? List.of(1, 2) : List.of(2, 1));
+                ObjectNode nothing = Json.MAPPER.createObjectNode();
+                store.add(given.verdict(
+                        "v" + i,
+                        left,
+                        Verdict.Remarks.NONE,
+                        new Verdict.Circumstances(null, 2_000L, "test", "", nothing)));
+            }
+            try (Snapshot snapshot = store.snapshot()) {
+                Export.write(snapshot, folder.resolve("out"), Export.Filter.standard(snapshot.through()), Map.of());
+            }
+        }
+        for (String rows : List.of("rankings.jsonl", "pairs.jsonl")) {
+            try (DatasetFile file = DatasetFile.open(folder.resolve("out").resolve(rows))) {
+                assertThat(QualityGate.of(file).problems())
+                        .as(rows)
+                        .hasSize(2)
+                        .anyMatch(p -> p.startsWith("annotator ann prefers the answer that is shown first: 100.0 %"))
+                        .anyMatch(p -> p.startsWith("annotator ann takes 2.0 s"));
+            }
+        }
     }
 
     @Test
