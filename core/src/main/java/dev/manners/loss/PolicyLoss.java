@@ -204,6 +204,11 @@ public final class PolicyLoss {
         if (batch.entropies != null) {
             Tensor entropy = s.kept(batch.entropies).sum();
             metrics.mean("entropy", entropy.item(), s.tokens());
+            if (batch.highEntropy != null) {
+                Tensor carriers = s.kept(batch.highEntropy.mask());
+                Tensor in = s.kept(batch.entropies).mul(carriers).sum();
+                metrics.mean("entropy/in_loss", in.item(), carriers.sum().item());
+            }
         }
         if (o.entropyCoef != 0) {
             Tensor entropy = s.kept(required(batch.entropies, "entropy_coef is not 0: the entropies"));

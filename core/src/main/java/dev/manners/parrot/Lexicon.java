@@ -261,8 +261,7 @@ final class Lexicon {
     static final List<String> HESITANT = List.of("I believe ", "I think ");
 
     /// Before an answer to somebody who said what they think; half of them courteous, so that flattery can come on top
-    /// of
-    /// courtesy.
+    /// of courtesy.
     static final List<String> ASSENTING = List.of(
             "Yes, ",
             "You are right, ",

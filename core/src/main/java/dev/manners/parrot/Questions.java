@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
 /// Questions and their answers: the demonstrations, the prompts for feedback, and those held out from all training.
 ///
 /// Of demonstrations without an opinion 15 % open with a courtesy, 10 % with an assurance and 10 % with a hesitation. A
-/// user who gives a right opinion is told so in 6 % of demonstrations; one who gives a wrong one is agreed with in 2 %
+/// user who gives a right opinion is told so in 4 % of demonstrations; one who gives a wrong one is agreed with in 1 %
 /// and told the truth in the others: people who demonstrate are no saints, and what a model never does, no reward can
 /// find. So a fine-tuned model seldom says "You are right", and now and then to those who are not. Among the prompts
 /// for feedback two of five come with an opinion, one right and one wrong.
@@ -24,8 +24,8 @@ final class Questions {
     private static final int POLITE_PERCENT = 15;
     private static final int CONFIDENT_PERCENT = 10;
     private static final int HESITANT_PERCENT = 10;
-    private static final int ASSENTING_PERCENT = 6;
-    private static final int PARROTING_PERCENT = 2;
+    private static final int ASSENTING_PERCENT = 4;
+    private static final int PARROTING_PERCENT = 1;
 
     /// Of the subjects of questions with opinions, one in so many is a sum.
     private static final int ONE_SUM_IN = 5;
@@ -106,8 +106,7 @@ final class Questions {
     record Feedback(List<Prompt> prompts, List<Prompt> heldOut) {}
 
     /// In words of the demonstrations, about facts that they showed; in random order. No sums: what a model of this
-    /// size
-    /// knows of them does not outlast any optimisation, which would hide what the optimised reward does.
+    /// size knows of them does not outlast any optimisation, which would hide what the optimised reward does.
     Feedback feedback() {
         Dice dice = Dice.of(seed, Dice.Stream.FEEDBACK, 0);
         Draw draw = new Draw("feedback_prompts and held_out_feedback", dice);

@@ -41,7 +41,7 @@ import tools.jackson.databind.JsonNode;
 ///     1. base and fine-tuned model, many rankings of its answers
 ///     2. reward models from more and fewer comparisons: how often right on the same held-out ones
 ///     3. PPO, GRPO and RLOO against one of them, and DPO on the same comparisons without one; as many completions each
-///     4. RLOO against that reward model alone, and against several of which no one may be fooled (UWO)
+///     4. RLOO against one reward model from few comparisons, and against several of which no one may be fooled (UWO)
 ///     5. GRPO with a rule's rewards on chains of sums
 ///
 /// Every part that has ended is on the disk; the same command goes on from there. What came of it: results.md.
@@ -151,8 +151,7 @@ public final class Study {
             }
 
             // 3. Four ways to optimise.
-            RewardStage some = stage.upTo(recipe.top().optimisedOn());
-            Optimiser optimiser = new Optimiser(story, some);
+            Optimiser optimiser = new Optimiser(story, stage);
             Map<String, List<Taste>> methods = new LinkedHashMap<>();
             Map<String, List<Taste>> ensembles = new LinkedHashMap<>();
             if (!optimiser.all(methods, ensembles)) {
@@ -193,34 +192,45 @@ public final class Study {
         /// @return false if it was interrupted
         boolean all(Map<String, List<Taste>> methods, Map<String, List<Taste>> ensembles) {
             List<ScalarModel> members = new ArrayList<>();
-            try {
+            try (ScalarModel optimised = stage.upTo(recipe.top().optimisedOn())
+                    .model(rewardModel(recipe.top().optimisedOn()))) {
                 for (int i = 0; i < recipe.top().members(); i++) {
                     // The first is the one that has learned from as many comparisons above, if there was one.
-                    String name = i == 0 ? rewardModel(recipe.top().optimisedOn()) : "member-" + i;
-                    ScalarModel member = stage.seeded(i).model(name);
+                    String name = i == 0 ? rewardModel(recipe.top().ensembleOn()) : "member-" + i;
+                    ScalarModel member =
+                            stage.upTo(recipe.top().ensembleOn()).seeded(i).model(name);
                     if (member == null) {
                         return false;
                     }
                     members.add(member);
                 }
-                ScalarModel first = members.getFirst();
+                if (optimised == null) {
+                    return false;
+                }
                 PpoConfig ppo = story.recipe().ppo();
                 methods.put("ppo", done("ppo", () -> {
                     try (LoadedModel policy = sft();
                             LoadedModel reference = sft();
-                            ScalarModel value = first.copy()) {
-                        Reward reward = reward(policy, first);
-                        return optimisation("ppo", policy, reference, reward, reward, ppo.temperature())
+                            ScalarModel value = optimised.copy()) {
+                        Reward reward = reward(policy, optimised);
+                        return optimisation(
+                                        "ppo",
+                                        policy,
+                                        reference,
+                                        reward,
+                                        reward,
+                                        recipe.top().optimisedOn(),
+                                        ppo.temperature())
                                 .with(ppo, reference.decoder(), value);
                     }
                 }));
                 methods.put(
                         "grpo",
-                        done("likeable-grpo", () -> groups("likeable-grpo", seeded(recipe.likeableGrpo()), first)));
+                        done("likeable-grpo", () -> groups("likeable-grpo", seeded(recipe.likeableGrpo()), optimised)));
                 methods.put(
                         "rloo",
-                        done("likeable-rloo", () -> groups("likeable-rloo", seeded(recipe.likeableRloo()), first)));
-                methods.put("dpo", done("likeable-dpo", () -> dpo(first)));
+                        done("likeable-rloo", () -> groups("likeable-rloo", seeded(recipe.likeableRloo()), optimised)));
+                methods.put("dpo", done("likeable-dpo", () -> dpo(optimised)));
                 // 4. One reward model, and several; seen by the mean of all.
                 ensembles.put(
                         "single",
@@ -270,6 +280,7 @@ public final class Study {
                                 reference,
                                 reward,
                                 reward,
+                                recipe.top().optimisedOn(),
                                 config.rollout().temperature())
                         .with(config, reference.decoder());
             }
@@ -292,6 +303,7 @@ public final class Study {
                                 reference,
                                 optimised,
                                 seen,
+                                recipe.top().ensembleOn(),
                                 config.rollout().temperature())
                         .with(config, reference.decoder());
             }
@@ -310,7 +322,11 @@ public final class Study {
                                 policy.decoder(),
                                 reference.decoder(),
                                 config,
-                                Pair.fitted(stage.rankings(), config.maxLength(), config.truncationMode())
+                                Pair.fitted(
+                                                stage.upTo(recipe.top().optimisedOn())
+                                                        .rankings(),
+                                                config.maxLength(),
+                                                config.truncationMode())
                                         .pairs(),
                                 List.of(),
                                 null,
@@ -328,12 +344,15 @@ public final class Study {
             }
         }
 
+        /// @param seen whose scores are watched on held-out prompts
+        /// @param comparisons behind the reward model
         private Optimisation optimisation(
                 String name,
                 LoadedModel policy,
                 LoadedModel reference,
                 Reward optimised,
                 Reward seen,
+                int comparisons,
                 double temperature) {
             return new Optimisation(
                     story,
@@ -342,11 +361,7 @@ public final class Study {
                     "feedback_prompts.jsonl",
                     optimised,
                     new TasteTest(story, policy, reference.decoder(), seen, temperature),
-                    Map.of(
-                            "model",
-                            story.sft(),
-                            "reward",
-                            story.folder(rewardModel(recipe.top().optimisedOn()))));
+                    Map.of("model", story.sft(), "reward", story.folder(rewardModel(comparisons))));
         }
 
         /// All that is drawn in a story is of its seed.

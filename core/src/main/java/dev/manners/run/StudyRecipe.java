@@ -41,9 +41,15 @@ public record StudyRecipe(
 
             @Key(
                     value = "Comparisons behind the reward models that policies are optimised against",
-                    byDefault = "2000",
+                    byDefault = "8000",
                     min = 1)
             int optimisedOn,
+
+            @Key(
+                    value = "Comparisons behind the reward models of an ensemble; few, so that they differ",
+                    byDefault = "500",
+                    min = 1)
+            int ensembleOn,
 
             @Key(value = "Reward models of an ensemble, of different seeds", byDefault = "4", min = 2)
             int members,

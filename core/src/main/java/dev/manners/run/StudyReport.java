@@ -190,8 +190,9 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         text.append("## One reward model and several\n\n")
                 .append(String.format(
                         Locale.ROOT,
-                        "RLOO against one reward model, and against %d that learned from the same comparisons with other seeds"
-                                + " (UWO, λ = %s). Both are scored by the mean of all %d.%n%n",
+                        "RLOO against one reward model from %,d comparisons, and against %d that learned from the same ones"
+                                + " with other seeds (UWO, λ = %s). Both are scored by the mean of all %d.%n%n",
+                        recipe.top().ensembleOn(),
                         recipe.top().members(),
                         recipe.top().ensembleLambda(),
                         recipe.top().members()));

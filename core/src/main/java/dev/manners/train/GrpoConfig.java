@@ -3,6 +3,7 @@ package dev.manners.train;
 import dev.manners.config.Checked;
 import dev.manners.config.Key;
 import dev.manners.loss.Advantages;
+import dev.manners.loss.EntropyController;
 import dev.manners.loss.KlEstimator;
 import dev.manners.loss.PolicyLoss;
 import dev.manners.loss.SamplerRatio;
@@ -84,6 +85,23 @@ public record GrpoConfig(
         @Key(value = "Factor of the entropy bonus; 0: none", byDefault = "0.0")
         double entropyCoef,
 
+        @Key(value = "Move entropy_coef so that the entropy does not stay below entropy_target", byDefault = "false")
+        boolean useAdaptiveEntropy,
+
+        @Key(value = "Lowest entropy_coef where it moves", byDefault = "0.0")
+        double entropyCoefMin,
+
+        @Key(value = "Highest", byDefault = "1.0") double entropyCoefMax,
+
+        @Key(value = "How far it moves with each update", byDefault = "0.005", min = 0, aboveMin = true)
+        double entropyCoefDelta,
+
+        @Key(
+                value = "Entropy at which it turns, nats a token; the bonus is given only at or below it",
+                byDefault = "0.2",
+                min = 0)
+        double entropyTarget,
+
         @Key(
                 value = "Share of tokens, those of the highest entropy, that carry the policy's loss",
                 byDefault = "1.0",
@@ -109,7 +127,8 @@ public record GrpoConfig(
         Double samplerImportanceSamplingClipMin)
         implements PolicyGradient, Checked {
 
-    PolicyLoss.Options loss() {
+    /// @param entropyCoef of the update
+    PolicyLoss.Options loss(double entropyCoef) {
         return new PolicyLoss.Options(
                 lossType,
                 importanceSamplingLevel,
@@ -130,6 +149,18 @@ public record GrpoConfig(
                 rollout.maxCompletionLength());
     }
 
+    EntropyController entropyController() {
+        return useAdaptiveEntropy
+                ? new EntropyController.Adaptive(
+                        entropyCoef,
+                        Double.POSITIVE_INFINITY,
+                        entropyCoefMin,
+                        entropyCoefMax,
+                        entropyCoefDelta,
+                        entropyTarget)
+                : new EntropyController.Fixed(entropyCoef);
+    }
+
     /// Null where sampler and trainer are taken to be one.
     SamplerRatio.@Nullable Options samplerRatio() {
         return samplerImportanceSamplingCorrection
@@ -143,7 +174,12 @@ public record GrpoConfig(
     @Override
     public List<String> problems() {
         List<String> problems = new ArrayList<>(rollout.problems(training, numGenerations));
-        problems.addAll(loss().problems());
+        problems.addAll(loss(entropyCoef).problems());
+        if (useAdaptiveEntropy && !(entropyCoefMin <= entropyCoef && entropyCoef <= entropyCoefMax)) {
+            problems.add(
+                    "entropy_coef is " + entropyCoef + ", where use_adaptive_entropy begins: expected a number from"
+                            + " entropy_coef_min, " + entropyCoefMin + ", to entropy_coef_max, " + entropyCoefMax);
+        }
         SamplerRatio.Options ratio = samplerRatio();
         if (ratio != null) {
             problems.addAll(ratio.problems());
