@@ -49,12 +49,17 @@ class DocsTest {
     })
     void everyMetricAndEventOfATrainerIsExplained(String sources, String page) throws IOException {
         Set<String> told = new TreeSet<>();
+        boolean watched = false;
         for (String name : (sources + " train/Course").split(" ", -1)) {
             String source = Files.readString(HOME.resolve("core/src/main/java/dev/manners/" + name + ".java"));
+            watched |= !name.equals("train/Course") && source.contains("Health");
             Matcher matcher = TOLD.matcher(source);
             while (matcher.find()) {
                 told.add(matcher.group(1));
             }
+        }
+        if (!watched) {
+            told.remove("verdict");
         }
         assertThat(told)
                 .as("the trainer was read rightly")

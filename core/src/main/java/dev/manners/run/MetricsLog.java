@@ -137,7 +137,7 @@ public final class MetricsLog implements Tracker {
     }
 
     private static boolean evaluates(JsonNode line) {
-        return line.has("eval_loss") || line.has("eval_reward");
+        return line.propertyNames().stream().anyMatch(name -> name.startsWith("eval_"));
     }
 
     private static boolean before(JsonNode line, long step, boolean thatToo) {

@@ -450,6 +450,8 @@ public record PreferenceTuning(
         if (outcome.evalLoss() != null) {
             results.put("eval_loss", outcome.evalLoss());
         }
+        out.println("Verdict: " + outcome.verdict());
+        results.put("verdict", String.valueOf(outcome.verdict()));
         Map<String, Object> shown = new LinkedHashMap<>(results);
         if (measured.accuracy != null && evaluated > 0) {
             Interval accuracy = Intervals.wilson(Math.round(measured.accuracy * evaluated), evaluated);

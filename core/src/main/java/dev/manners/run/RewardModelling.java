@@ -333,6 +333,7 @@ public record RewardModelling(
             if (hacks != null) {
                 hacks.log(run.path(), stage, outcome.steps());
             }
+            out.println("Verdict: " + outcome.verdict());
             return new Member(outcome, scores, hacks);
         }
     }
@@ -411,6 +412,7 @@ public record RewardModelling(
             if (outcome.evalLoss() != null) {
                 results.put("eval_loss", outcome.evalLoss());
             }
+            results.put("verdict", String.valueOf(outcome.verdict()));
         }
         if (report != null) {
             results.put("held_out", report);

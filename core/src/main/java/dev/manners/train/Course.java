@@ -27,7 +27,7 @@ final class Course implements AutoCloseable {
         /// One step: gathers gradients and has [Course#update] apply them, once or several times.
         ///
         /// @param step steps made before, from 0
-        /// @return the loss to log; null if it was asked to stop before anything was changed
+        /// @return the loss to log, if there was an update; null if it was asked to stop before that
         @Nullable
         Double step(long step, double learningRate);
 
@@ -58,6 +58,11 @@ final class Course implements AutoCloseable {
         /// Puts back what [#state] gave.
         void restore(JsonNode state);
 
+        /// What is healthy in its lines of metrics; null: the trainer watches every step of its own.
+        default Health.@Nullable Kind healthy() {
+            return null;
+        }
+
         /// Tensors that go with a checkpoint beside weights and moments, by name, in place: saved from and restored
         /// into.
         default Map<String, Tensor> tensors() {
@@ -75,11 +80,15 @@ final class Course implements AutoCloseable {
     private final Map<String, String> fingerprint;
     private final BooleanSupplier stop;
     private final Optimizer optimizer;
+    private final @Nullable Health health;
 
     private long steps;
     private double loss;
     private long lossSteps;
     private double totalLoss;
+    private long totalLossSteps;
+    /// Whether the step at hand has made an update.
+    private boolean updated;
     private double gradNorm;
     private double evalLoss = Double.NaN;
     /// Step of the last evaluation; -1 before the first.
@@ -112,6 +121,8 @@ final class Course implements AutoCloseable {
         this.checkpoints = checkpoints;
         this.fingerprint = new TreeMap<>(fingerprint);
         this.stop = stop;
+        Health.Kind healthy = trainer.healthy();
+        this.health = healthy == null ? null : new Health(healthy, false, tracker);
         this.optimizer = new Optimizer(
                 trainable, config.adamBeta1(), config.adamBeta2(), config.adamEpsilon(), config.weightDecay());
     }
@@ -131,18 +142,22 @@ final class Course implements AutoCloseable {
         while (steps < totalSteps) {
             // 1. The trainer's step.
             double rate = learningRate * config.lrSchedulerType().factor(steps, config.warmup(totalSteps), totalSteps);
+            updated = false;
             Double stepLoss = trainer.step(steps, rate);
             if (stepLoss == null) {
                 save();
                 return interrupted();
             }
             steps++;
-            loss += stepLoss;
-            totalLoss += stepLoss;
-            lossSteps++;
-            // 2. Log, evaluate, show, save.
             Map<String, Double> shown = new LinkedHashMap<>();
-            shown.put("loss", stepLoss);
+            if (updated) {
+                loss += stepLoss;
+                totalLoss += stepLoss;
+                lossSteps++;
+                totalLossSteps++;
+                shown.put("loss", stepLoss);
+            }
+            // 2. Log, evaluate, show, save.
             shown.putAll(trainer.shown());
             tracker.progress(steps, totalSteps, shown);
             if (steps % config.loggingSteps() == 0 || steps == totalSteps) {
@@ -157,8 +172,7 @@ final class Course implements AutoCloseable {
                 return interrupted();
             }
         }
-        return new Outcome(
-                steps, false, steps == 0 ? Double.NaN : totalLoss / steps, Double.isNaN(evalLoss) ? null : evalLoss);
+        return new Outcome(steps, false, meanLoss(), Double.isNaN(evalLoss) ? null : evalLoss, verdict());
     }
 
     /// Applies the gradients that the parameters hold, clipped by their global norm.
@@ -170,6 +184,7 @@ final class Course implements AutoCloseable {
         requireFinite("loss", loss);
         requireFinite("grad_norm", gradNorm);
         optimizer.step(learningRate, gradNorm, config.maxGradNorm());
+        updated = true;
         trainer.refresh();
     }
 
@@ -204,11 +219,15 @@ final class Course implements AutoCloseable {
         loss = state.path("loss").asDouble();
         lossSteps = state.path("loss_steps").asLong();
         totalLoss = state.path("total_loss").asDouble();
+        totalLossSteps = state.path("total_loss_steps").asLong();
         gradNorm = state.path("grad_norm").asDouble();
         evalLoss = state.path("eval_loss").asDouble(Double.NaN);
         evaluated = state.path("evaluated").asLong();
         watched = state.path("watched").asLong();
         trainer.restore(state.path("trainer"));
+        if (health != null) {
+            health.restore(state.path("health"));
+        }
         trainer.refresh();
         tracker.event("resumed", Map.of("step", steps, "evaluated", evaluated == steps, "watched", watched == steps));
     }
@@ -246,19 +265,39 @@ final class Course implements AutoCloseable {
 
     private Outcome interrupted() {
         tracker.event("interrupted", Map.of("step", steps));
-        return new Outcome(steps, true, steps == 0 ? Double.NaN : totalLoss / steps, null);
+        return new Outcome(steps, true, meanLoss(), null, null);
+    }
+
+    private Health.@Nullable Verdict verdict() {
+        if (health == null) {
+            return null;
+        }
+        Health.Verdict verdict = health.verdict();
+        tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+        return verdict;
+    }
+
+    /// NaN: of no update.
+    private double meanLoss() {
+        return totalLossSteps == 0 ? Double.NaN : totalLoss / totalLossSteps;
     }
 
     private void log(double rate) {
         Map<String, Double> metrics = new LinkedHashMap<>();
-        metrics.put("loss", loss / lossSteps);
-        metrics.put("grad_norm", gradNorm);
+        // Steps without an update have no loss and no gradient.
+        if (lossSteps > 0) {
+            metrics.put("loss", loss / lossSteps);
+            metrics.put("grad_norm", gradNorm);
+        }
         metrics.put("learning_rate", rate);
         metrics.putAll(trainer.metrics());
         if (epoch != null) {
             metrics.put("epoch", epoch.applyAsDouble(steps));
         }
         tracker.metrics(steps, metrics);
+        if (health != null) {
+            health.see(steps, metrics);
+        }
         loss = 0;
         lossSteps = 0;
     }
@@ -272,6 +311,7 @@ final class Course implements AutoCloseable {
         state.put("loss", loss);
         state.put("loss_steps", lossSteps);
         state.put("total_loss", totalLoss);
+        state.put("total_loss_steps", totalLossSteps);
         state.put("grad_norm", gradNorm);
         if (!Double.isNaN(evalLoss)) {
             state.put("eval_loss", evalLoss);
@@ -279,6 +319,9 @@ final class Course implements AutoCloseable {
         state.put("evaluated", evaluated);
         state.put("watched", watched);
         state.set("trainer", trainer.state());
+        if (health != null) {
+            state.set("health", health.state());
+        }
         Path made = Checkpoint.save(checkpoints, steps, optimizer, trainer.tensors(), state, fingerprint);
         tracker.event("saved", Map.of("checkpoint", String.valueOf(made.getFileName())));
         Checkpoint.rotate(checkpoints, config.saveTotalLimit());

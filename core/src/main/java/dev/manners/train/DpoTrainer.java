@@ -443,6 +443,11 @@ public final class DpoTrainer {
         }
 
         @Override
+        public Health.Kind healthy() {
+            return Health.OF_PREFERENCES;
+        }
+
+        @Override
         public ObjectNode state() {
             ObjectNode state = Json.MAPPER.createObjectNode();
             state.put("tokens", tokens);

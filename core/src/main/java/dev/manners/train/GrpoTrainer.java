@@ -2,6 +2,7 @@ package dev.manners.train;
 
 import dev.manners.NonFinite;
 import dev.manners.files.Json;
+import dev.manners.loss.EntropyController;
 import dev.manners.loss.HighEntropy;
 import dev.manners.loss.Loss;
 import dev.manners.loss.PolicyLoss;
@@ -76,6 +77,7 @@ public final class GrpoTrainer {
     /// The step's metrics.
     private Map<String, Double> seen = new LinkedHashMap<>();
     private final Means means = new Means();
+    private EntropyController bonus;
     private long tokens;
 
     /// @param config [GrpoConfig], [RlooConfig], [ReinforceConfig] or [RaftConfig]
@@ -104,7 +106,8 @@ public final class GrpoTrainer {
         this.rollouts = rollouts;
         this.evaluation = evaluation;
         this.tracker = tracker;
-        this.health = new Health(Health.OF_GROUPS, config.rollout().stopOnAlarm(), tracker);
+        this.bonus = config instanceof GrpoConfig c ? c.entropyController() : new EntropyController.Fixed(0);
+        this.health = new Health(Health.OF_ROLLOUTS, config.rollout().stopOnAlarm(), tracker);
         this.temperature = rollouts.temperature();
         this.completions = config.rollout().completions(config.training());
         this.updatesPerIteration = completions / RolloutConfig.perUpdate(config.training());
@@ -320,6 +323,11 @@ public final class GrpoTrainer {
             course.update(loss, learningRate);
         }
         seen.put("grad_norm", course.gradNorm());
+        if (config instanceof GrpoConfig c && (c.useAdaptiveEntropy() || c.entropyCoef() != 0)) {
+            String entropy = c.topEntropyQuantile() < 1 ? "entropy/in_loss" : "entropy";
+            bonus = bonus.after(Objects.requireNonNull(values.get(entropy)));
+            seen.put("entropy_coef", bonus.coefficient());
+        }
         return loss;
     }
 
@@ -381,8 +389,8 @@ public final class GrpoTrainer {
                     firstRatios(compared, logps.toFloats(), tally);
                 }
                 Tensor entropies = forward.logProbs().entropies();
-                boolean bonus = config instanceof GrpoConfig c && c.entropyCoef() != 0;
-                if (bonus) {
+                boolean rewarded = bonus.applied() != 0;
+                if (rewarded) {
                     entropies.setRequiresGrad(true);
                 }
                 Loss part = loss(logps.setRequiresGrad(true), entropies, compared, carriers, window);
@@ -392,7 +400,8 @@ public final class GrpoTrainer {
                 }
                 part.value().backward();
                 forward.backward(
-                        Objects.requireNonNull(logps.grad()), bonus ? Objects.requireNonNull(entropies.grad()) : null);
+                        Objects.requireNonNull(logps.grad()),
+                        rewarded ? Objects.requireNonNull(entropies.grad()) : null);
                 tally.add(part.metrics());
                 loss += value;
             }
@@ -429,7 +438,7 @@ public final class GrpoTrainer {
                         logps,
                         new PolicyLoss.Batch(segments, old, ref, advantages, entropies, ratio, high),
                         window,
-                        c.loss());
+                        c.loss(bonus.applied()));
             }
             case RlooConfig c ->
                 withEntropy(RlooLoss.of(logps, segments, old, advantages, c.epsilon(), c.high(), window), entropies);
@@ -647,6 +656,10 @@ public final class GrpoTrainer {
         public ObjectNode state() {
             ObjectNode state = Json.MAPPER.createObjectNode();
             state.put("tokens", tokens);
+            state.put("entropy_coef", bonus.coefficient());
+            if (Double.isFinite(bonus.entropy())) {
+                state.put("entropy", bonus.entropy());
+            }
             state.set("means", means.state());
             state.set("health", health.state());
             // Between two updates with one rollout: what is left to learn from it.
@@ -662,6 +675,9 @@ public final class GrpoTrainer {
         @Override
         public void restore(JsonNode state) {
             tokens = state.path("tokens").asLong();
+            bonus = bonus.with(
+                    state.path("entropy_coef").asDouble(bonus.coefficient()),
+                    state.path("entropy").asDouble(Double.POSITIVE_INFINITY));
             means.restore(state.path("means"));
             health.restore(state.path("health"));
             JsonNode left = state.path("episodes");

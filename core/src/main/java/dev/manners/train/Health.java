@@ -44,33 +44,83 @@ public final class Health {
         }
     }
 
-    /// Of trainers that learn from groups of completions.
-    static final List<Range> OF_GROUPS = List.of(
-            Range.atMost(
-                    "frac_reward_zero_std",
-                    0.8,
-                    10,
-                    true,
-                    "nearly every group's rewards are all alike, and teach nothing"),
-            Range.atLeast("reward_std", 1e-8, 10, true, "all rewards are alike"),
-            Range.atLeast("entropy", 0.05, 10, true, "the policy hardly varies what it says: entropy has collapsed"),
-            Range.atMost("kl", 2, 10, true, "the policy has gone far from the reference"),
-            Range.atMost("clip_ratio/region_mean", 0.1, 10, false, "many tokens are clipped: updates are too large"),
-            Range.atMost("completions/clipped_ratio", 0.3, 10, false, "many completions are cut off before they end"),
-            Range.atMost(
-                    "sampling/sampling_logp_difference/mean",
-                    0.1,
-                    3,
-                    true,
-                    "sampling and training do not compute the same policy"),
-            Range.atMost(
-                    "sampling/token_mult_prob_error",
-                    1.05,
-                    3,
-                    false,
-                    "sampling and training give tokens different probabilities"),
-            Range.atMost("grad_norm_ratio", 10, 1, false, "the gradient is much larger than it was"),
-            Range.atMost("length_ratio", 3, 10, false, "completions have become much longer"));
+    /// What is watched.
+    ///
+    /// @param goal metric that should rise; `called` so in a verdict
+    record Kind(String goal, String called, List<Range> ranges) {}
+
+    private static final Range GRADIENT =
+            Range.atMost("grad_norm_ratio", 10, 1, false, "the gradient is much larger than it was");
+
+    /// Of trainers that learn from completions of their own.
+    static final Kind OF_ROLLOUTS = new Kind(
+            "reward",
+            "mean reward",
+            List.of(
+                    Range.atMost("frac_unscorable", 0.5, 10, true, "most completions cannot be scored"),
+                    Range.atMost(
+                            "frac_reward_zero_std",
+                            0.8,
+                            10,
+                            true,
+                            "nearly every group's rewards are all alike, and teach nothing"),
+                    Range.atLeast("reward_std", 1e-8, 10, true, "all rewards are alike"),
+                    Range.atLeast(
+                            "entropy", 0.05, 10, true, "the policy hardly varies what it says: entropy has collapsed"),
+                    Range.atMost("kl", 2, 10, true, "the policy has gone far from the reference"),
+                    Range.atMost(
+                            "negative_kl",
+                            0.02,
+                            10,
+                            false,
+                            "the KL is negative: what is scored is not what was sampled, or not by this policy"),
+                    Range.atMost(
+                            "clip_ratio/region_mean", 0.1, 10, false, "many tokens are clipped: updates are too large"),
+                    Range.atMost(
+                            "completions/clipped_ratio",
+                            0.3,
+                            10,
+                            false,
+                            "many completions are cut off before they end"),
+                    Range.atMost(
+                            "sampling/sampling_logp_difference/mean",
+                            0.1,
+                            3,
+                            true,
+                            "sampling and training do not compute the same policy"),
+                    Range.atMost(
+                            "sampling/token_mult_prob_error",
+                            1.05,
+                            3,
+                            false,
+                            "sampling and training give tokens different probabilities"),
+                    GRADIENT,
+                    Range.atMost("length_ratio", 3, 10, false, "completions have become much longer")));
+
+    /// Of reward models: lines of metrics, not steps.
+    static final Kind OF_REWARD_MODELS = new Kind(
+            "accuracy",
+            "mean accuracy",
+            List.of(
+                    Range.atLeast("accuracy", 0.5, 10, true, "it tells the better completion less often than chance"),
+                    GRADIENT));
+
+    /// Of trainers that learn from what others preferred; likewise.
+    static final Kind OF_PREFERENCES = new Kind(
+            "rewards/margins",
+            "mean margin",
+            List.of(
+                    Range.atLeast(
+                            "rewards/margins", 0, 10, true, "the rejected completions are likelier than the chosen"),
+                    Range.atMost(
+                            "likelihood_ratio",
+                            3,
+                            10,
+                            false,
+                            "the chosen completions have become much less likely too: over-optimisation"),
+                    Range.atLeast(
+                            "entropy", 0.05, 10, true, "the policy is sure of every token: entropy has collapsed"),
+                    GRADIENT));
 
     /// The first steps' mean is what later ones are compared with.
     private static final int FIRST = 5;
@@ -78,10 +128,12 @@ public final class Health {
     /// Verdicts are on the last part of a run: a quarter of its steps.
     private static final int QUARTER = 4;
 
-    private final List<Range> ranges;
+    private final Kind kind;
     private final boolean stopOnAlarm;
     private final Tracker tracker;
-    /// Steps in a row that each metric has been out of its range.
+    /// Steps in which each metric was there.
+    private final Map<String, Integer> observed = new TreeMap<>();
+    /// Of these, in a row to the last, those out of its range.
     private final Map<String, Integer> outside = new TreeMap<>();
     /// Alarms in all, by metric.
     private final Map<String, Integer> alarms = new TreeMap<>();
@@ -93,8 +145,8 @@ public final class Health {
     private int steps;
     private @Nullable String stopped;
 
-    Health(List<Range> ranges, boolean stopOnAlarm, Tracker tracker) {
-        this.ranges = ranges;
+    Health(Kind kind, boolean stopOnAlarm, Tracker tracker) {
+        this.kind = kind;
         this.stopOnAlarm = stopOnAlarm;
         this.tracker = tracker;
     }
@@ -123,13 +175,22 @@ public final class Health {
         Map<String, Double> all = new LinkedHashMap<>(metrics);
         ratio(metrics, "grad_norm", "grad_norm_ratio", all);
         ratio(metrics, "completions/mean_length", "length_ratio", all);
-        Double reward = metrics.get("reward");
+        ratio(metrics, "logps/chosen", "likelihood_ratio", all);
+        Double kl = metrics.get("kl");
+        if (kl != null) {
+            all.put("negative_kl", Math.max(0, -kl));
+        }
+        Double reward = metrics.get(kind.goal());
         if (reward != null) {
             rewards.add(reward);
         }
-        for (Range range : ranges) {
+        for (Range range : kind.ranges()) {
             Double value = all.get(range.metric());
-            if (value == null || range.holds(value)) {
+            if (value == null) {
+                continue; // a rollout's metrics are there in its first update alone
+            }
+            observed.merge(range.metric(), 1, Integer::sum);
+            if (range.holds(value)) {
                 outside.remove(range.metric());
                 continue;
             }
@@ -167,7 +228,7 @@ public final class Health {
         if (n < FIRST) {
             firstCount.put(metric, n + 1);
             firstSum.put(metric, sum + value);
-        } else if (sum > 0) {
+        } else if (sum != 0) {
             into.put(name, value / (sum / n));
         }
     }
@@ -186,16 +247,17 @@ public final class Health {
         if (stopped != null) {
             reasons.add("stopped by the alarm on " + stopped);
         }
-        for (Range range : ranges) {
+        for (Range range : kind.ranges()) {
             int out = total.getOrDefault(range.metric(), 0);
-            if (alarms.containsKey(range.metric()) || out * 2 > steps) {
+            int of = observed.getOrDefault(range.metric(), 0);
+            if (alarms.containsKey(range.metric()) || out * 2 > of) {
                 reasons.add(String.format(
                         Locale.ROOT,
                         "%s (%s out of range in %d of %d steps)",
                         range.meaning(),
                         range.metric(),
                         out,
-                        steps));
+                        of));
             }
         }
         String trend = trend();
@@ -203,6 +265,10 @@ public final class Health {
             return new Verdict(
                     "dead",
                     prepend("at every step nearly all rewards were alike, so there was nothing to learn", reasons));
+        }
+        if (outside.getOrDefault("frac_unscorable", 0) > 0 && alarms.containsKey("frac_unscorable")) {
+            return new Verdict(
+                    "dead", prepend("in the end most completions could not be scored, and taught nothing", reasons));
         }
         if (outside.getOrDefault("entropy", 0) > 0 && alarms.containsKey("entropy")) {
             return new Verdict("collapsed", prepend(trend, reasons));
@@ -215,7 +281,10 @@ public final class Health {
         }
         if (rewards.size() < 2 * QUARTER) {
             return new Verdict(
-                    "unknown", prepend(rewards.size() + " steps with a reward are too few to tell", reasons));
+                    "unknown",
+                    prepend(
+                            "a " + kind.called() + " seen " + rewards.size() + " times is too little to tell",
+                            reasons));
         }
         return new Verdict(rises() > 0 ? "healthy" : "flat", prepend(trend, reasons));
     }
@@ -228,7 +297,8 @@ public final class Health {
     }
 
     private boolean always(String metric) {
-        return total.getOrDefault(metric, 0) == steps;
+        int out = total.getOrDefault(metric, 0);
+        return out > 0 && out == observed.getOrDefault(metric, 0);
     }
 
     /// How far the mean reward of the run's last quarter is above that of its first, in standard errors of their
@@ -251,14 +321,15 @@ public final class Health {
 
     private String trend() {
         if (rewards.size() < 2 * QUARTER) {
-            return "the reward was there in " + rewards.size() + " steps";
+            return "the " + kind.called() + " was there in " + rewards.size() + " of " + steps;
         }
         double first = meanAndError(rewards.subList(0, rewards.size() / QUARTER))[0];
         double last = meanAndError(rewards.subList(rewards.size() - rewards.size() / QUARTER, rewards.size()))[0];
         double rise = rises();
         return String.format(
                 Locale.ROOT,
-                "mean reward %.4g in the first quarter, %.4g in the last: %s",
+                "%s %.4g in the first quarter, %.4g in the last: %s",
+                kind.called(),
                 first,
                 last,
                 rise > 0 ? "it rose" : rise < 0 ? "it fell" : "no change beyond its noise");
@@ -269,6 +340,7 @@ public final class Health {
         ObjectNode state = Json.MAPPER.createObjectNode();
         state.put("steps", steps);
         state.put("stopped", stopped);
+        counts(state.putObject("observed"), observed);
         counts(state.putObject("outside"), outside);
         counts(state.putObject("alarms"), alarms);
         counts(state.putObject("total"), total);
@@ -282,6 +354,7 @@ public final class Health {
     void restore(JsonNode state) {
         steps = state.path("steps").asInt();
         stopped = state.path("stopped").isString() ? state.path("stopped").asString() : null;
+        counts(state.path("observed"), observed);
         counts(state.path("outside"), outside);
         counts(state.path("alarms"), alarms);
         counts(state.path("total"), total);

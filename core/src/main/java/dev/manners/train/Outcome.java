@@ -8,8 +8,10 @@ import org.jspecify.annotations.Nullable;
 /// @param interrupted whether it was asked to stop before the end
 /// @param trainLoss mean of the steps' losses; NaN if there was none
 /// @param evalLoss loss on held-out rows at the end, or null
+/// @param verdict what its metrics say of the run, in plain words; null where it was interrupted, or nobody watched
 public record Outcome(
         long steps,
         boolean interrupted,
         double trainLoss,
-        @Nullable Double evalLoss) {}
+        @Nullable Double evalLoss,
+        Health.@Nullable Verdict verdict) {}

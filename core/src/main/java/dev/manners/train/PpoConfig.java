@@ -113,6 +113,10 @@ public record PpoConfig(
         if (adapKlCtrl && klCoef == 0) {
             problems.add("adap_kl_ctrl is true and kl_coef 0: a controller that multiplies cannot leave 0");
         }
+        if (adapKlCtrl && episodes() >= 5 * horizon) {
+            problems.add("horizon is " + horizon + " and a step has " + episodes()
+                    + " completions: expected more than a fifth of them, or a step could turn the sign of kl_coef");
+        }
         if (totalEpisodes >= 0 && training.maxSteps() >= 0) {
             problems.add("total_episodes and max_steps are both given: choose one");
         }

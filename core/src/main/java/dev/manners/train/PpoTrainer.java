@@ -96,7 +96,7 @@ public final class PpoTrainer {
         this.rollouts = rollouts;
         this.evaluation = evaluation;
         this.tracker = tracker;
-        this.health = new Health(Health.OF_GROUPS, config.stopOnAlarm(), tracker);
+        this.health = new Health(Health.OF_ROLLOUTS, config.stopOnAlarm(), tracker);
         this.controller = config.controller();
         Map<String, Parameter> trainable = new LinkedHashMap<>(policy.trainableByName());
         trainable.putAll(value.trainableByName("value."));
@@ -154,43 +154,64 @@ public final class PpoTrainer {
         if (rollout == null) {
             return null;
         }
-        // 2. and 3. What stays fixed while the policy moves away from it.
-        seen = new Tally();
-        Experience experience;
-        try (Phase phase = Phase.of("reference", step)) {
-            experience = experience(rollout);
-        }
-        // 4. Updates.
-        int each = config.episodes() / config.numMiniBatches();
-        double loss = 0;
-        ratios.clear();
-        for (int epoch = 0; epoch < config.numPpoEpochs(); epoch++) {
-            int[] order = Sampler.order(
-                    Sampler.Order.RANDOM,
-                    config.training().seed(),
-                    step * config.numPpoEpochs() + epoch,
-                    config.episodes());
-            for (int m = 0; m < config.numMiniBatches(); m++) {
-                int[] mini = Arrays.copyOfRange(order, m * each, (m + 1) * each);
-                loss += update(step, experience, mini, learningRate, epoch == 0 && m == 0);
-            }
-        }
-        spread(ratios).ifPresent(variance -> seen.mean("val/ratio_var", variance, 1));
         episodes += config.episodes();
+        seen = new Tally();
+        ratios.clear();
+        double loss = 0;
+        // What could not be scored is in no mean and teaches nothing: a score of 0 would be a score.
+        List<Rollout.Sample> scored =
+                rollout.samples().stream().filter(s -> s.reward() != null).toList();
+        Experience experience = null;
+        if (scored.size() < 2) {
+            tracker.event(
+                    "no_update",
+                    Map.of("step", step + 1, "reason", "of the completions fewer than two could be scored"));
+        } else {
+            // 2. and 3. What stays fixed while the policy moves away from it.
+            try (Phase phase = Phase.of("reference", step)) {
+                experience = experience(scored);
+            }
+            // 4. Updates.
+            loss = updates(step, experience, learningRate);
+        }
         Map<String, Double> all = new LinkedHashMap<>(rollout.metrics());
         all.putAll(seen.values());
         means.add(all);
         health.see(step + 1, healthy(all));
-        if (config.logCompletions() && (step + 1) % config.training().loggingSteps() == 0) {
-            show(step + 1, experience);
+        if (config.logCompletions() && step % config.training().loggingSteps() == 0) {
+            show(step, rollout, experience);
         }
-        return loss / config.numPpoEpochs() / config.numMiniBatches();
+        return loss;
+    }
+
+    /// Goes through a step's episodes as often as asked for, in mini-batches as equal as can be.
+    ///
+    /// @return mean loss of the updates
+    private double updates(long step, Experience experience, double learningRate) {
+        int n = experience.samples.size();
+        double loss = 0;
+        for (int epoch = 0; epoch < config.numPpoEpochs(); epoch++) {
+            int[] order = Sampler.order(
+                    Sampler.Order.RANDOM, config.training().seed(), step * config.numPpoEpochs() + epoch, n);
+            for (int m = 0; m < config.numMiniBatches(); m++) {
+                int begin = Math.toIntExact((long) m * n / config.numMiniBatches());
+                int end = Math.toIntExact((m + 1L) * n / config.numMiniBatches());
+                if (begin < end) {
+                    loss += update(
+                            step, experience, Arrays.copyOfRange(order, begin, end), learningRate, ratios.isEmpty());
+                }
+            }
+        }
+        spread(ratios).ifPresent(variance -> seen.mean("val/ratio_var", variance, 1));
+        return loss / ratios.size();
     }
 
     /// The step's metrics under the names that health knows.
     private Map<String, Double> healthy(Map<String, Double> metrics) {
         Map<String, Double> named = new LinkedHashMap<>(metrics);
-        named.put("grad_norm", course.gradNorm());
+        if (!ratios.isEmpty()) {
+            named.put("grad_norm", course.gradNorm());
+        }
         Map.of(
                         "policy/entropy_avg", "entropy",
                         "policy/clipfrac_avg", "clip_ratio/region_mean",
@@ -204,17 +225,23 @@ public final class PpoTrainer {
         return named;
     }
 
-    private void show(long step, Experience e) {
+    /// Every completion of a rollout, what each reward gave it, and what it counts for.
+    ///
+    /// @param e of those that could be scored, in order; null: nothing was learned
+    private void show(long step, Rollout rollout, @Nullable Experience e) {
+        float[] advantages = e == null ? new float[0] : e.advantages;
         int token = 0;
-        for (int i = 0; i < e.samples.size(); i++) {
-            Rollout.Sample sample = e.samples.get(i);
+        for (Rollout.Sample sample : rollout.samples()) {
+            boolean teaches = e != null && sample.reward() != null;
             double advantage = 0;
-            for (int t = 0; t < e.tokens[i]; t++) {
-                advantage += e.advantages[token++] / e.tokens[i];
+            for (int t = 0; teaches && t < sample.ids().length; t++) {
+                advantage += advantages[token++] / sample.ids().length;
             }
             Map<String, Object> extra = new LinkedHashMap<>();
             extra.put("reward", sample.reward());
+            extra.put("tokens", sample.ids().length);
             extra.put("advantage", advantage);
+            extra.put("in_loss", teaches);
             extra.put("finished", sample.finished());
             extra.put("score", sample.score());
             tracker.sample(step, sample.shown(), sample.text(), extra);
@@ -222,8 +249,9 @@ public final class PpoTrainer {
     }
 
     /// Log-probabilities, values, rewards and advantages of a step's episodes.
-    private Experience experience(Rollout rollout) {
-        List<Rollout.Sample> samples = rollout.samples();
+    ///
+    /// @param samples those that could be scored
+    private Experience experience(List<Rollout.Sample> samples) {
         int[] tokens = samples.stream().mapToInt(s -> s.ids().length).toArray();
         int[] states = samples.stream()
                 .mapToInt(s -> s.ids().length + (hasStateBehind(s) ? 1 : 0))
@@ -254,12 +282,15 @@ public final class PpoTrainer {
             }
         }
         // Per token the penalty for leaving the reference, and on the last the score.
-        List<@Nullable Double> scores = new ArrayList<>();
-        samples.forEach(s -> scores.add(score(s)));
+        double[] scores = samples.stream().mapToDouble(this::score).toArray();
+        List<@Nullable Double> ofEach = new ArrayList<>();
+        for (double score : scores) {
+            ofEach.add(score);
+        }
         double[] kl = new double[values.length];
         tell(samples, scores, oldLogps, refLogps, tokens, states, kl);
         Segments overStates = Segments.of(states);
-        double[] rewards = Advantages.tokenRewards(overStates, scores, kl, controller.coefficient());
+        double[] rewards = Advantages.tokenRewards(overStates, ofEach, kl, controller.coefficient());
         if (config.whitenRewards()) {
             rewards = Advantages.whiten(overStates, rewards, false);
         }
@@ -283,20 +314,17 @@ public final class PpoTrainer {
         }
     }
 
-    /// The score after the penalty for not coming to an end; null if it could not be scored.
-    private @Nullable Double score(Rollout.Sample sample) {
-        Double reward = sample.reward();
+    /// The score after the penalty for not coming to an end.
+    private double score(Rollout.Sample sample) {
+        double reward = Objects.requireNonNull(sample.reward());
         Double penalty = config.missingEosPenalty();
-        if (reward == null || penalty == null || sample.finished()) {
-            return reward;
-        }
-        return reward - penalty;
+        return penalty == null || sample.finished() ? reward : reward - penalty;
     }
 
     /// Fills in each token's KL, and takes down what the step's episodes were like.
     private void tell(
             List<Rollout.Sample> samples,
-            List<@Nullable Double> scores,
+            double[] scores,
             float[] oldLogps,
             float[] refLogps,
             int[] tokens,
@@ -316,15 +344,13 @@ public final class PpoTrainer {
         }
         int n = samples.size();
         double penalty = -controller.coefficient() * kls;
-        double score =
-                scores.stream().filter(Objects::nonNull).mapToDouble(s -> s).sum();
-        long scored = scores.stream().filter(Objects::nonNull).count();
+        double score = Arrays.stream(scores).sum();
         seen.mean("objective/kl", kls, n)
                 .mean("kl_per_token", kls, token)
                 .mean("objective/entropy", entropy, n)
                 .mean("objective/non_score_reward", penalty, n)
                 .mean("objective/rlhf_reward", penalty + score, n)
-                .mean("objective/scores", score, (double) scored)
+                .mean("objective/scores", score, n)
                 .mean("kl_coef", controller.coefficient(), 1)
                 .mean(
                         "val/num_eos_tokens",

@@ -145,6 +145,11 @@ public final class RewardTrainer {
         public void watch(long step) {}
 
         @Override
+        public Health.Kind healthy() {
+            return Health.OF_REWARD_MODELS;
+        }
+
+        @Override
         public ObjectNode state() {
             ObjectNode state = Json.MAPPER.createObjectNode();
             state.put("tokens", tokens);

@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -177,8 +178,14 @@ public final class Rollouts {
         return rows;
     }
 
+    /// Whether a group teaches nothing: what could not be scored is no difference.
     private static boolean alike(List<Rollout.Sample> group) {
-        return group.stream().map(Rollout.Sample::reward).distinct().count() < 2;
+        return group.stream()
+                        .map(Rollout.Sample::reward)
+                        .filter(Objects::nonNull)
+                        .distinct()
+                        .count()
+                < 2;
     }
 
     private @Nullable List<List<Rollout.Sample>> draw(long step, int[] rows, int group, long firstPrompt) {

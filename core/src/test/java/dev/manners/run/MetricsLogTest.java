@@ -110,6 +110,18 @@ class MetricsLogTest {
         assertThat(lines("events.jsonl")).hasSize(5);
     }
 
+    /// A line of any evaluation, whatever it measures, is written again where it had not been done when the step was
+    /// saved.
+    @Test
+    void tr12_anEvaluationThatIsMadeAgainIsThereOnce() throws IOException {
+        MetricsLog log = new MetricsLog(folder, "ppo");
+        log.event("started", Map.of());
+        log.metrics(2, Map.of("loss", 2.0));
+        log.metrics(2, Map.of("eval_gold", 0.5));
+        new MetricsLog(folder, "ppo").event("resumed", Map.of("step", 2, "evaluated", false, "watched", false));
+        assertThat(lines("metrics.jsonl")).singleElement().asString().contains("loss");
+    }
+
     @Test
     void equalRunsWriteEqualBytes() throws IOException {
         for (String run : List.of("a", "b")) {

@@ -138,7 +138,8 @@ class ParrotRunTest {
                     .as(part)
                     .isEqualTo(Manifest.verify(straight.resolve(part)).id());
         }
-        for (String file : List.of("metrics.jsonl", "comparison.jsonl", "results.json", "overoptimisation.svg")) {
+        for (String file :
+                List.of("metrics.jsonl", "samples.jsonl", "comparison.jsonl", "results.json", "overoptimisation.svg")) {
             assertThat(broken.resolve(file)).isNotEmptyFile().hasSameBinaryContentAs(straight.resolve(file));
         }
         assertThat(Files.readString(straight.resolve("metrics.jsonl")))

@@ -334,9 +334,12 @@ class GrpoTrainerTest {
 
     @Test
     void groupsOfLikeRewardsAreReplacedByOtherPrompts() {
-        // Only every third prompt's completions differ in reward.
-        Reward picky =
-                reward("picky", c -> c.columns().path("answer").asInt() % 3 == 0 ? share(c.completionIds()) : 1.0);
+        // Only every third prompt's completions differ in reward; of the others' some cannot be scored.
+        Reward picky = reward(
+                "picky",
+                c -> c.columns().path("answer").asInt() % 3 == 0
+                        ? share(c.completionIds())
+                        : c.completionIds().length % 2 == 0 ? 1.0 : null);
         try (LoadedModel model = TinyModel.make(SEED)) {
             Rollouts rollouts = rollouts(model, grpo(small(1)), picky, () -> false);
             Rollout plain = Objects.requireNonNull(rollouts.at(0, 4, 4));
@@ -353,9 +356,10 @@ class GrpoTrainerTest {
         int alike = 0;
         for (int g = 0; g < rollout.samples().size(); g += rollout.group()) {
             alike += rollout.rewards().subList(g, g + rollout.group()).stream()
+                                    .filter(Objects::nonNull)
                                     .distinct()
                                     .count()
-                            == 1
+                            < 2
                     ? 1
                     : 0;
         }
@@ -387,6 +391,7 @@ class GrpoTrainerTest {
             Map<String, float[]> before = values(model);
             Told told = run(model, grpo(small(2, "beta", 0)), reward("none", c -> null));
             assertThat(told.names()).contains("no_update");
+            assertThat(told.metrics).allSatisfy(m -> assertThat(m).doesNotContainKeys("loss", "grad_norm"));
             assertThat(told.metrics.getLast()).doesNotContainKeys("reward", "reward_std");
             assertThat(values(model)).usingRecursiveComparison().isEqualTo(before);
         }
@@ -562,6 +567,50 @@ class GrpoTrainerTest {
         assertThat(norms)
                 .doesNotHaveDuplicates()
                 .allSatisfy(norm -> assertThat(norm).isPositive());
+    }
+
+    /// The factor rises while entropy is at or below its target. The first update knows of no entropy yet and has no
+    /// bonus;
+    /// from the second on there is one, and the model is another than without.
+    @Test
+    void theEntropyBonusMovesWithTheEntropyAndIsRestored() throws IOException {
+        Map<String, Object> adaptive =
+                small(4, "use_adaptive_entropy", true, "entropy_coef_delta", 0.5, "entropy_target", 100);
+        List<List<Double>> norms = new ArrayList<>();
+        for (Map<String, Object> options : List.of(adaptive, small(4))) {
+            try (LoadedModel model = TinyModel.make(SEED)) {
+                Told told = run(model, grpo(options), liked());
+                norms.add(told.metrics.stream()
+                        .map(m -> Objects.requireNonNull(m.get("grad_norm")))
+                        .toList());
+                if (options == adaptive) {
+                    assertThat(told.metrics)
+                            .extracting(m -> m.get("entropy_coef"))
+                            .containsExactly(0.5, 1.0, 1.0, 1.0);
+                }
+            }
+        }
+        assertThat(norms.get(0).getFirst()).isEqualTo(norms.get(1).getFirst());
+        assertThat(norms.get(0).get(1)).isNotEqualTo(norms.get(1).get(1));
+        try (LoadedModel model = TinyModel.make(SEED)) {
+            Map<String, Object> above = small(
+                    2,
+                    "use_adaptive_entropy",
+                    true,
+                    "entropy_coef",
+                    1,
+                    "entropy_target",
+                    0,
+                    "top_entropy_quantile",
+                    0.5);
+            Told told = run(model, grpo(above), liked());
+            assertThat(told.last("entropy_coef")).isCloseTo(0.99, within(1e-9));
+            assertThat(told.last("entropy/in_loss")).isGreaterThan(told.last("entropy"));
+        }
+        interruptedAndResumed(grpo(adaptive), 2, false);
+        assertThatThrownBy(() -> grpo(small(1, "use_adaptive_entropy", true, "entropy_coef", 2)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("entropy_coef is 2.0");
     }
 
     @Test

@@ -39,7 +39,7 @@ class HealthTest {
 
     @Test
     void aHealthyRunRaisesNoAlarm() {
-        Health health = new Health(Health.OF_GROUPS, true, tracker);
+        Health health = new Health(Health.OF_ROLLOUTS, true, tracker);
         for (int step = 1; step <= 60; step++) {
             health.see(step, healthy(step));
         }
@@ -62,7 +62,7 @@ class HealthTest {
     })
     void tr10_whatLeavesItsRangeRaisesOneAlarmAndStandsInTheVerdict(
             String metric, double value, int patience, String verdict) {
-        Health health = new Health(Health.OF_GROUPS, false, tracker);
+        Health health = new Health(Health.OF_ROLLOUTS, false, tracker);
         for (int step = 1; step <= 20; step++) {
             Map<String, Double> metrics = healthy(step);
             metrics.put(metric, value);
@@ -77,7 +77,7 @@ class HealthTest {
 
     @Test
     void tr10_spikesAndLengthAreMeasuredAgainstTheRunsOwnBeginning() {
-        Health health = new Health(Health.OF_GROUPS, true, tracker);
+        Health health = new Health(Health.OF_ROLLOUTS, true, tracker);
         for (int step = 1; step <= 30; step++) {
             Map<String, Double> metrics = healthy(step);
             metrics.put("grad_norm", step == 20 ? 50.0 : 1.0);
@@ -92,7 +92,7 @@ class HealthTest {
 
     @Test
     void tr10_aFlatRewardIsSaidToBeFlat() {
-        Health health = new Health(Health.OF_GROUPS, false, tracker);
+        Health health = new Health(Health.OF_ROLLOUTS, false, tracker);
         for (int step = 1; step <= 40; step++) {
             Map<String, Double> metrics = healthy(step);
             metrics.put("reward", (double) (step % 5));
@@ -101,10 +101,87 @@ class HealthTest {
         assertThat(health.verdict().toString()).startsWith("flat").contains("no change beyond its noise");
     }
 
+    /// A rollout's metrics are there in its first update alone.
+    @Test
+    void tr10_metricsThatAreThereNowAndThenAlarmAllTheSame() {
+        Health health = new Health(Health.OF_ROLLOUTS, true, tracker);
+        for (int update = 1; update <= 40; update++) {
+            Map<String, Double> metrics =
+                    update % 4 == 1 ? healthy(update) : new LinkedHashMap<>(Map.of("grad_norm", 1.0));
+            if (update % 4 == 1) {
+                metrics.put("frac_reward_zero_std", 1.0);
+            }
+            health.see(update, metrics);
+            assertThat(health.stopped()).as("update " + update).isEqualTo(update >= 37);
+        }
+        assertThat(health.verdict().toString())
+                .startsWith("dead")
+                .contains("frac_reward_zero_std out of range in 10 of 10 steps");
+    }
+
+    @Test
+    void tr10_whatCanNoLongerBeScoredTeachesNothing() {
+        Health health = new Health(Health.OF_ROLLOUTS, true, tracker);
+        for (int step = 1; step <= 40; step++) {
+            health.see(step, step <= 20 ? healthy(step) : Map.of("frac_unscorable", 1.0));
+        }
+        assertThat(health.stopped()).isTrue();
+        assertThat(health.verdict().toString()).startsWith("dead").contains("could not be scored");
+    }
+
+    /// Trap 16: a KL that stays below 0 is no KL.
+    @Test
+    void aNegativeKlIsSuspect() {
+        Health health = new Health(Health.OF_ROLLOUTS, false, tracker);
+        for (int step = 1; step <= 20; step++) {
+            Map<String, Double> metrics = healthy(step);
+            metrics.put("kl", -0.05);
+            health.see(step, metrics);
+        }
+        assertThat(alarms).extracting(a -> String.valueOf(a.get("metric"))).containsExactly("negative_kl");
+        assertThat(health.verdict().word()).isEqualTo("suspect");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "rewards/margins, -0.1, rejected completions are likelier, suspect",
+        "logps/chosen, -400, over-optimisation, suspect",
+        "entropy, 0.01, entropy has collapsed, collapsed"
+    })
+    void tr10_linesOfPreferenceTrainingAreWatchedToo(String metric, double value, String meaning, String verdict) {
+        Health health = new Health(Health.OF_PREFERENCES, false, tracker);
+        Health well = new Health(Health.OF_PREFERENCES, false, tracker);
+        for (int line = 1; line <= 30; line++) {
+            Map<String, Double> metrics = new LinkedHashMap<>(
+                    Map.of("rewards/margins", 0.1 * line, "logps/chosen", -100.0, "entropy", 1.0, "grad_norm", 1.0));
+            well.see(line, metrics);
+            if (line > 5) {
+                metrics.put(metric, value);
+            }
+            health.see(line, metrics);
+        }
+        assertThat(well.verdict().toString()).startsWith("healthy: mean margin").contains("it rose");
+        assertThat(alarms)
+                .extracting(a -> String.valueOf(a.get("meaning")))
+                .singleElement()
+                .asString()
+                .contains(meaning);
+        assertThat(health.verdict().word()).isEqualTo(verdict);
+    }
+
+    @Test
+    void tr10_aRewardModelWorseThanChanceIsSuspect() {
+        Health health = new Health(Health.OF_REWARD_MODELS, false, tracker);
+        for (int line = 1; line <= 10; line++) {
+            health.see(line, Map.of("accuracy", 0.4, "grad_norm", 1.0));
+        }
+        assertThat(health.verdict().word()).isEqualTo("suspect");
+    }
+
     @Test
     void stateGoesThroughACheckpoint() {
-        Health health = new Health(Health.OF_GROUPS, true, tracker);
-        Health resumed = new Health(Health.OF_GROUPS, true, tracker);
+        Health health = new Health(Health.OF_ROLLOUTS, true, tracker);
+        Health resumed = new Health(Health.OF_ROLLOUTS, true, tracker);
         for (int step = 1; step <= 12; step++) {
             Map<String, Double> metrics = healthy(step);
             metrics.put("entropy", 0.01);
@@ -124,7 +201,7 @@ class HealthTest {
 
     @Test
     void noStepNoVerdict() {
-        assertThat(new Health(Health.OF_GROUPS, false, tracker).verdict().toString())
+        assertThat(new Health(Health.OF_ROLLOUTS, false, tracker).verdict().toString())
                 .isEqualTo("unknown: no step was made");
     }
 }

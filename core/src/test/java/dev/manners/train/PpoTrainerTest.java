@@ -589,6 +589,7 @@ class PpoTrainerTest {
             run(config, parts, folder.resolve("parts"), () -> asked[0]++ > 0);
         }
         assertThat(parts.metrics).isEqualTo(whole.metrics);
+        assertThat(parts.samples).isNotEmpty().isEqualTo(whole.samples);
         for (String name : List.of("trainable.safetensors", "optimizer.safetensors", "trainer_state.json")) {
             assertThat(Sha256.of(folder.resolve("parts/checkpoint-3").resolve(name)))
                     .as(name)
@@ -688,19 +689,35 @@ class PpoTrainerTest {
         };
     }
 
-    @Test
-    void unscorableCompletionsEarnThePenaltyAlone() {
+    /// Of every two completions the second cannot be scored, and the others get -3: a 0 for the second would be a
+    /// treat.
+    private static Reward half() {
+        return new Reward() {
+            @Override
+            public String name() {
+                return "half";
+            }
+
+            @Override
+            public List<Score> score(List<Candidate> candidates) {
+                return IntStream.range(0, candidates.size())
+                        .mapToObj(i -> i % 2 == 1 ? Score.none("half", "nothing to say") : Score.of("half", -3, "so"))
+                        .toList();
+            }
+        };
+    }
+
+    private SftTrainerTest.Told rewarded(Reward reward, PpoConfig config) {
         SftTrainerTest.Told told = new SftTrainerTest.Told();
         try (Decoder policy = SftTrainerTest.tiny();
                 Decoder reference = other();
                 ScalarModel value = value(policy)) {
-            PpoConfig config = config(Map.of("max_steps", 1, "save_steps", 0, "missing_eos_penalty", 1));
             new PpoTrainer(
                             policy,
                             reference,
                             value,
                             config,
-                            rollouts(policy, config, silent(), () -> false),
+                            rollouts(policy, config, reward, () -> false),
                             step -> Map.of(),
                             told,
                             null,
@@ -708,11 +725,38 @@ class PpoTrainerTest {
                             () -> false)
                     .train();
         }
+        return told;
+    }
+
+    @Test
+    void rl01_whatCannotBeScoredIsInNoMeanAndTeachesNothing() {
+        PpoConfig config = config(Map.of("max_steps", 1, "save_steps", 0, "num_mini_batches", 2));
+        SftTrainerTest.Told told = rewarded(half(), config);
         Map<String, Double> line = told.metrics.getFirst();
-        assertThat(line).doesNotContainKeys("objective/scores", "reward").containsEntry("frac_unscorable", 1.0);
-        assertThat(line.get("objective/rlhf_reward")).isEqualTo(line.get("objective/non_score_reward"));
-        assertThat(line.get("objective/kl")).isNotZero();
+        assertThat(line).containsEntry("frac_unscorable", 0.5).containsEntry("objective/scores", -3.0);
+        double penalty = Objects.requireNonNull(line.get("objective/non_score_reward"));
+        assertThat(line.get("objective/rlhf_reward")).isCloseTo(penalty - 3, within(1e-9));
         assertThat(line.get("grad_norm")).isPositive();
+        double sum = 0;
+        for (Map<String, ?> sample : told.samples) {
+            boolean scored = sample.get("reward") != null;
+            assertThat(sample.get("in_loss")).isEqualTo(scored);
+            double advantage = (double) Objects.requireNonNull(sample.get("advantage"));
+            assertThat(advantage == 0).isEqualTo(!scored);
+            sum += advantage * (int) Objects.requireNonNull(sample.get("tokens"));
+        }
+        assertThat(told.samples).hasSize(config.episodes());
+        assertThat(sum).as("whitened over the tokens of those alone").isCloseTo(0, within(1e-4));
+    }
+
+    @Test
+    void rl01_whereNothingCanBeScoredNoUpdateIsMade() {
+        PpoConfig config = config(Map.of("max_steps", 1, "save_steps", 0, "missing_eos_penalty", 1));
+        SftTrainerTest.Told told = rewarded(silent(), config);
+        assertThat(told.events).contains("no_update");
+        assertThat(told.metrics.getFirst())
+                .containsEntry("frac_unscorable", 1.0)
+                .doesNotContainKeys("objective/scores", "reward", "loss", "grad_norm", "objective/rlhf_reward");
     }
 
     @Test
@@ -878,5 +922,8 @@ class PpoTrainerTest {
                 .isInstanceOf(BadInput.class)
                 .hasMessageContaining("num_mini_batches is 4 and a step has 6 completions")
                 .hasMessageContaining("a controller that multiplies cannot leave 0");
+        assertThatThrownBy(() -> config(Map.of("adap_kl_ctrl", true, "horizon", 1)))
+                .isInstanceOf(BadInput.class)
+                .hasMessageContaining("horizon is 1.0 and a step has 6 completions");
     }
 }

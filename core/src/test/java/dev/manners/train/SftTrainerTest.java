@@ -113,6 +113,7 @@ class SftTrainerTest {
     static final class Told implements Tracker {
         final List<Map<String, Double>> metrics = new ArrayList<>();
         final List<String> events = new ArrayList<>();
+        final List<Map<String, ?>> samples = new ArrayList<>();
 
         @Override
         public void metrics(long step, Map<String, Double> values) {
@@ -122,7 +123,9 @@ class SftTrainerTest {
         }
 
         @Override
-        public void sample(long step, String prompt, String completion, Map<String, ?> extra) {}
+        public void sample(long step, String prompt, String completion, Map<String, ?> extra) {
+            samples.add(extra);
+        }
 
         @Override
         public void event(String name, Map<String, ?> details) {
