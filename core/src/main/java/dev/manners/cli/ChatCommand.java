@@ -20,6 +20,9 @@ import org.jline.terminal.TerminalBuilder;
 import tools.jackson.databind.node.ArrayNode;
 
 /// `chat`: a conversation in the terminal.
+///
+/// A chat template that writes the date is told today's, as a user expects; what models are trained on is rendered on a
+/// fixed day ([dev.manners.data.ModelEncoder]).
 final class ChatCommand implements Command {
 
     @Override

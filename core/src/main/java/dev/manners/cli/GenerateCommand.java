@@ -18,6 +18,9 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// `generate`: completions of prompts.
+///
+/// With `--chat` a chat template that writes the date is told today's, as a user expects; what models are trained on is
+/// rendered on a fixed day ([dev.manners.data.ModelEncoder]).
 final class GenerateCommand implements Command {
 
     record GenerateOptions(

@@ -282,11 +282,11 @@ final class Reference {
 
             | Kind | Columns |
             |---|---|
-            | Pair | `chosen` and `rejected`; `prompt`, or both begin with it; `margin`, a number, or no such column |
+            | Pair | `chosen` and `rejected`; `prompt`, or both begin with it; `margin`, a number: a row without it has margin 0 |
             | Pair, LLaMA-Factory | `conversations`, and `chosen` and `rejected`, one message each |
             | Ranking | `prompt`, `completions` (two or more) and `ranks`: whole numbers from 1, the best; the same number is a tie |
             | Label | `prompt`, `completion` and `label`, true or false; or `messages` and `label` |
-            | Prompt | `prompt`; all other columns go to the rewards |
+            | Prompt | `prompt`, of one kind in all rows of a file; all other columns go to the rewards |
 
             Prompts and completions are strings, or lists of messages. Beside a prompt of messages a completion may also be a
             string: what the assistant said.

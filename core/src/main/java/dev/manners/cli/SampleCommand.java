@@ -4,6 +4,8 @@ import dev.manners.BadInput;
 import dev.manners.config.Key;
 import dev.manners.config.Options;
 import dev.manners.data.DatasetFile;
+import dev.manners.data.Encoder;
+import dev.manners.data.ModelEncoder;
 import dev.manners.data.Row;
 import dev.manners.feedback.Answer;
 import dev.manners.feedback.FeedbackStore;
@@ -24,6 +26,9 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// `sample`: answers of a model, to be ranked.
+///
+/// Prompts are rendered as they are for training, by [ModelEncoder]: a chat template that writes the date is told
+/// that encoder's day, not today's.
 final class SampleCommand implements Command {
 
     record SampleOptions(
@@ -73,6 +78,11 @@ final class SampleCommand implements Command {
         try (DatasetFile file = DatasetFile.open(options.prompts());
                 LoadedModel model = which.open();
                 FeedbackStore store = FeedbackStore.open(options.store())) {
+            Encoder encoder = new ModelEncoder(model.tokenizer());
+            if (!encoder.hasChat()) {
+                throw new BadInput(
+                        which.model() + ": has no chat template; answers to be ranked are those of a chat model");
+            }
             String name =
                     String.valueOf(which.model().toAbsolutePath().normalize().getFileName());
             String hash = hash(which);
@@ -89,11 +99,7 @@ final class SampleCommand implements Command {
                 for (int i = from; i < Math.min(from + lot, file.size()); i++) {
                     ArrayNode prompt = prompt(file.row(i));
                     prompts.add(prompt);
-                    ids.add(model.chat()
-                            .orElseThrow(() -> new BadInput(which.model()
-                                    + ": has no chat template; answers to be ranked are those of a chat model"))
-                            .encode(prompt, null, true)
-                            .ids());
+                    ids.add(encoder.chat(prompt, null, true).ids());
                 }
                 // Numbered through the file, so that a lot's size changes no answer.
                 List<Completion> done = Objects.requireNonNull(model.engine(options.batchSize())

@@ -169,6 +169,13 @@ public record PreferenceData<R extends PreferenceRow>(
     /// A few lines for the user.
     public String describe() {
         StringBuilder lines = new StringBuilder("%,d rows: %s".formatted(rows.size(), kind.describe()));
+        long margins = rows.stream()
+                .filter(row -> row instanceof PreferenceRow.Ranking ranking && ranking.margin() != null)
+                .count();
+        if (margins > 0) {
+            lines.append("\n%,d of %,d rows have a margin".formatted(margins, rows.size()))
+                    .append(margins < rows.size() ? "; that of the others is 0" : "");
+        }
         if (overLong > 0) {
             lines.append("\n%,d rows left out: longer than max_length".formatted(overLong));
         }

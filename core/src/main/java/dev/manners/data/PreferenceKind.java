@@ -21,17 +21,14 @@ public sealed interface PreferenceKind {
 
     boolean conversational();
 
-    /// `chosen` and `rejected`, maybe `margin`.
+    /// `chosen` and `rejected`; some rows or all may have a `margin`.
     ///
-    /// @param margin whether there is that column
     /// @param prompt the column that holds the prompt: `prompt`, or `conversations` with LLaMA-Factory; null
     /// where both begin with it, as in Anthropic's HH
-    record Pair(
-            boolean conversational,
-            boolean margin,
-            @Nullable String prompt) implements PreferenceKind {}
+    record Pair(boolean conversational, @Nullable String prompt) implements PreferenceKind {}
 
     /// `prompt`, `completions` and `ranks`: 1 is best, equal ranks are a tie. What the feedback store exports.
+    /// A row may have a `margin`, of use where it ranks two.
     record Ranked(boolean conversational) implements PreferenceKind {}
 
     /// `prompt`, `completion` and `label`, or `messages` and `label`.
@@ -72,7 +69,7 @@ public sealed interface PreferenceKind {
             } else if (prompt && chat && fields.get("prompt").isString()) {
                 column = null; // Some datasets repeat the prompt as text beside whole conversations.
             }
-            return new Pair(chat, fields.has("margin"), column);
+            return new Pair(chat, column);
         }
         if (prompt && fields.has("completions") && fields.has("ranks")) {
             return new Ranked(fields.get("prompt").isArray());
@@ -96,7 +93,7 @@ public sealed interface PreferenceKind {
     /// The same rows for their prompts, where these have a column of their own.
     default PreferenceKind promptsAlone() {
         return switch (this) {
-            case Pair(boolean chat, boolean margin, String prompt) -> "prompt".equals(prompt) ? new Prompt(chat) : this;
+            case Pair(boolean chat, String prompt) -> "prompt".equals(prompt) ? new Prompt(chat) : this;
             case Labelled(boolean messages, boolean chat) -> messages ? this : new Prompt(chat);
             case Ranked(boolean chat) -> new Prompt(chat);
             case Prompt p -> p;
@@ -106,10 +103,9 @@ public sealed interface PreferenceKind {
     /// One line for the user.
     default String describe() {
         String what = switch (this) {
-            case Pair(boolean chat, boolean margin, String prompt) ->
+            case Pair(boolean chat, String prompt) ->
                 "chosen and rejected"
-                        + (prompt == null ? ", the prompt is what they begin with" : ", prompt in " + prompt)
-                        + (margin ? ", margin" : "");
+                        + (prompt == null ? ", the prompt is what they begin with" : ", prompt in " + prompt);
             case Ranked r -> "prompt, completions and ranks";
             case Labelled(boolean messages, boolean chat) ->
                 messages ? "messages and label" : "prompt, completion and label";
@@ -152,16 +148,7 @@ public sealed interface PreferenceKind {
     }
 
     private static PreferenceText pair(Row row, Pair kind) {
-        Double margin = null;
-        if (kind.margin) {
-            JsonNode given = row.fields().get("margin");
-            if (given == null || !given.isNumber() || !Double.isFinite(given.doubleValue())) {
-                throw new BadRow(
-                        row.source(), "column margin" + Conversations.found(given), "Expected a number, or no margins");
-            }
-            margin = given.doubleValue();
-        }
-        Verdict verdict = new Verdict.Ranks(new int[] {1, 2}, margin);
+        Verdict verdict = new Verdict.Ranks(new int[] {1, 2}, margin(row));
         if (kind.prompt != null) {
             return new PreferenceText(
                     side(row, kind.prompt, kind.conversational),
@@ -212,7 +199,22 @@ public sealed interface PreferenceKind {
                 side(row, "prompt", chat),
                 IntStream.of(order).mapToObj(completions::get).toList(),
                 new Verdict.Ranks(
-                        IntStream.of(order).map(i -> ranks.get(i).intValue()).toArray(), null));
+                        IntStream.of(order).map(i -> ranks.get(i).intValue()).toArray(), margin(row)));
+    }
+
+    /// The row's own margin; null where it has none, whatever the other rows have.
+    private static @Nullable Double margin(Row row) {
+        JsonNode given = row.fields().get("margin");
+        if (given == null) {
+            return null;
+        }
+        if (!given.isNumber() || !Double.isFinite(given.doubleValue())) {
+            throw new BadRow(
+                    row.source(),
+                    "column margin" + Conversations.found(given),
+                    "Expected a number, or a row without that column, whose margin is 0");
+        }
+        return given.doubleValue();
     }
 
     private static boolean label(Row row) {

@@ -19,7 +19,8 @@ public sealed interface PreferenceRow {
     ///
     /// @param completions two or more, the best first, none empty
     /// @param ranks of each, ascending; the same number is a tie
-    /// @param margin by how much the first of two is better at least, or null where rows have none
+    /// @param margin by how much the first of two is better at least, or null where the row says nothing of it,
+    /// which counts as 0; rankings of more than two have no use for one
     record Ranking(
             int[] prompt,
             List<int[]> completions,

@@ -2,7 +2,9 @@ package dev.manners.data;
 
 import dev.manners.BadInput;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +24,7 @@ public final class Prompts {
     private final String column;
     private final int[][] ids;
     private final int[] rows;
+    private final boolean chat;
     private final List<String> rejects;
 
     /// A prompt.
@@ -45,11 +48,12 @@ public final class Prompts {
         }
     }
 
-    private Prompts(DatasetFile file, String column, int[][] ids, int[] rows, List<String> rejects) {
+    private Prompts(DatasetFile file, String column, int[][] ids, int[] rows, boolean chat, List<String> rejects) {
         this.file = file;
         this.column = column;
         this.ids = ids;
         this.rows = rows;
+        this.chat = chat;
         this.rejects = rejects;
     }
 
@@ -59,16 +63,20 @@ public final class Prompts {
     /// @param longest tokens a prompt may have
     /// @param skipBad leave out rows that cannot be used, instead of refusing them all in one message
     /// @param progress hears how many rows are done
+    /// @throws BadInput if rows cannot be used, or some are texts and others conversations: what is scored behind a
+    /// completion is not the same
     public static Prompts of(
             DatasetFile file, String column, Encoder encoder, int longest, boolean skipBad, IntConsumer progress) {
         List<int[]> ids = new ArrayList<>();
         List<Integer> rows = new ArrayList<>();
         List<String> rejects = new ArrayList<>();
+        Map<Boolean, String> firstOfKind = new HashMap<>();
         for (int i = 0; i < file.size(); i++) {
             try {
                 Row row = file.row(i);
                 ids.add(encode(row, column, encoder, longest));
                 rows.add(i);
+                firstOfKind.putIfAbsent(row.fields().path(column).isArray(), row.source());
             } catch (BadRow e) {
                 rejects.add(String.valueOf(e.getMessage()));
             }
@@ -84,11 +92,17 @@ public final class Prompts {
         if (rows.isEmpty()) {
             throw new BadInput(file.path() + ": has no row; give at least one with a prompt");
         }
+        if (firstOfKind.size() > 1) {
+            throw new BadInput(file.path() + ": " + column + " is a text in " + firstOfKind.get(false)
+                    + " and a list of messages in " + firstOfKind.get(true)
+                    + ". Expected one kind in all rows: write the texts as messages, or make two files");
+        }
         return new Prompts(
                 file,
                 column,
                 ids.toArray(int[][]::new),
                 rows.stream().mapToInt(r -> r).toArray(),
+                firstOfKind.containsKey(true),
                 List.copyOf(rejects));
     }
 
@@ -154,6 +168,25 @@ public final class Prompts {
         ObjectNode columns = row.fields().deepCopy();
         JsonNode prompt = columns.remove(column);
         return new Prompt(row.source(), prompt, ids[i].clone(), columns);
+    }
+
+    /// Whether prompts are conversations; otherwise they are plain text.
+    public boolean chat() {
+        return chat;
+    }
+
+    /// Refuses prompts of the other kind than these.
+    ///
+    /// @param others what is scored together with these
+    public void requireSameKind(Prompts others) {
+        if (others.chat != chat) {
+            throw new BadInput(others.file.path() + ": prompts are " + others.kind() + ", and in " + file.path() + " "
+                    + kind() + ". Expected one kind in both: rewards are asked for that");
+        }
+    }
+
+    private String kind() {
+        return chat ? "lists of messages" : "texts";
     }
 
     /// Tokens of the longest prompt.

@@ -23,7 +23,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///   store.
 /// - `rankings.jsonl`: each verdict that stands, with `prompt`, `completions` and `ranks`.
 /// - `pairs.jsonl`: the pairs of each of these in TRL's columns `prompt`, `chosen`, `rejected`, side by side; a tie
-///   gives none. `margin` is the verdict's strength, where two answers were ranked and it was said.
+///   gives none. `margin` is the verdict's strength, where two answers were ranked and it was said; other rows have no
+///   such column, which `reward` reads as 0.
 ///
 /// Every derived row names its verdict, and says, where that is known, in what order its completions were shown
 /// (`shown_order`) and how many milliseconds the verdict took (`ms`), for who asks whether somebody read them.

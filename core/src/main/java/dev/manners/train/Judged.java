@@ -1,7 +1,10 @@
 package dev.manners.train;
 
+import java.nio.IntBuffer;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /// A prompt with a completion that somebody found good or bad, as tokens.
 public record Judged(int[] prompt, int[] completion, boolean desirable) {
@@ -13,17 +16,32 @@ public record Judged(int[] prompt, int[] completion, boolean desirable) {
         return maxLength == 0 || prompt.length < maxLength;
     }
 
-    /// Pairs taken apart, the chosen good and the rejected bad. Neighbours are of different prompts, good and
-    /// bad in turn: KTO's KL term takes the neighbour's completion, which must not belong to the prompt.
+    /// Pairs taken apart, the chosen good and the rejected bad, in turn. Those of one prompt are dealt apart, as an
+    /// update should hold several prompts: KTO's KL term takes completions of others ([Neighbours]).
     public static List<Judged> unpaired(List<Pair> pairs) {
+        List<Pair> dealt = dealt(pairs);
         List<Judged> rows = new ArrayList<>();
         for (int round = 0; round < 2; round++) {
-            for (int i = 0; i < pairs.size(); i++) {
-                Pair pair = pairs.get(i);
+            for (int i = 0; i < dealt.size(); i++) {
+                Pair pair = dealt.get(i);
                 boolean good = (i + round) % 2 == 0;
                 rows.add(new Judged(pair.prompt(), good ? pair.chosen() : pair.rejected(), good));
             }
         }
         return rows;
+    }
+
+    /// The first pair of each prompt, then the second of each that has one, and so on.
+    private static List<Pair> dealt(List<Pair> pairs) {
+        Map<IntBuffer, Integer> seen = new HashMap<>();
+        List<List<Pair>> rounds = new ArrayList<>();
+        for (Pair pair : pairs) {
+            int round = seen.merge(IntBuffer.wrap(pair.prompt()), 1, Integer::sum) - 1;
+            if (round == rounds.size()) {
+                rounds.add(new ArrayList<>());
+            }
+            rounds.get(round).add(pair);
+        }
+        return rounds.stream().flatMap(List::stream).toList();
     }
 }

@@ -9,6 +9,7 @@ import dev.manners.feedback.Snapshot;
 import dev.manners.feedback.Task;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
+import dev.manners.files.Sha256;
 import dev.manners.parrot.ParrotWorld;
 import dev.manners.run.ParrotRecipe;
 import dev.manners.testing.TinyModel;
@@ -16,6 +17,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -92,6 +95,44 @@ class FeedbackCommandsTest {
         });
         // They are not questions of the built-in world.
         assertThat(done("rank", "--store", store)).contains("skipped: the question is not of the world");
+    }
+
+    /// A template that writes the date is told the day of training: that day in its place gives the same answers.
+    @Test
+    void sampleRendersPromptsAsTrainingDoesWhateverTheDayIs() throws Exception {
+        Map<String, List<Integer>> told = sampled("{{- strftime_now('%d %b %Y') }}");
+        assertThat(told).hasSize(12).isEqualTo(sampled("{{- '26 Jul 2024' }}"));
+        assertThat(told).as("other days have other answers").isNotEqualTo(sampled("{{- '03 May 2031' }}"));
+    }
+
+    /// Tokens of a model's answers by prompt and sample.
+    ///
+    /// @param head what its chat template begins with
+    private Map<String, List<Integer>> sampled(String head) throws Exception {
+        Path model = TinyModel.write(folder.resolve("model-" + Sha256.ofText(head)));
+        Path template = model.resolve("chat_template.jinja");
+        Files.writeString(template, head + Files.readString(template));
+        Path store = folder.resolve(model.getFileName() + ".db");
+        Path prompts = TinyModel.rows(folder.resolve("prompts.jsonl"), 4);
+        done(
+                "sample",
+                "--model",
+                model,
+                "--prompts",
+                prompts,
+                "--store",
+                store,
+                "--num-completions",
+                3,
+                "--max-new-tokens",
+                12);
+        Map<String, List<Integer>> found = new TreeMap<>();
+        for (Task task : tasks(store)) {
+            task.answers()
+                    .forEach(answer ->
+                            answer.samples().forEach(s -> found.put(s.prompt() + "." + s.sample(), s.ids())));
+        }
+        return found;
     }
 
     @Test

@@ -68,7 +68,34 @@ class PreferenceDataTest {
             assertThat(row.margin()).isEqualTo(0.5);
             assertThat(row.isPair()).isTrue();
             assertThat(data.rows().get(1).prompt()).isEmpty();
-            assertThat(data.describe()).contains("2 rows", "margin", "plain text");
+            assertThat(data.describe()).contains("2 rows", "2 of 2 rows have a margin", "plain text");
+        }
+    }
+
+    /// Whichever stands first: the feedback store exports such files.
+    @Test
+    void marginsThatSomeRowsHaveAreTheirs() {
+        String with = "{'prompt':'the bird','chosen':' sings','rejected':' sleeps','margin':0.5}";
+        String without = "{'prompt':'the bird','chosen':' sings','rejected':' flies'}";
+        try (DatasetFile file = file(with, without, with);
+                DatasetFile turned = file(without, with)) {
+            assertThat(rankings(file).rows())
+                    .extracting(PreferenceRow.Ranking::margin)
+                    .containsExactly(0.5, null, 0.5);
+            assertThat(rankings(turned).rows())
+                    .extracting(PreferenceRow.Ranking::margin)
+                    .containsExactly(null, 0.5);
+            assertThat(rankings(turned).describe()).contains("1 of 2 rows have a margin; that of the others is 0");
+        }
+        try (DatasetFile file = file("{'prompt':'the','completions':[' bird',' river'],'ranks':[2,1],'margin':3}")) {
+            assertThat(rankings(file).rows().getFirst().margin()).isEqualTo(3);
+        }
+        // The first row has none, and so none was looked at.
+        try (DatasetFile file = file(without, without.replace("}", ",'margin':'big'}"))) {
+            assertThatThrownBy(() -> rankings(file))
+                    .isInstanceOf(BadInput.class)
+                    .hasMessageContaining(file.path() + ":2: column margin is string")
+                    .hasMessageContaining("whose margin is 0");
         }
     }
 
@@ -188,6 +215,8 @@ class PreferenceDataTest {
                 "{'prompt':'a','chosen':'b','rejected':7}                        | column rejected is number",
                 "{'prompt':'a','chosen':'b','rejected':null}                     | column rejected is null",
                 "{'prompt':'a','chosen':'b','rejected':'c','margin':'big'}       | column margin is string",
+                "{'prompt':'a','chosen':'b','rejected':'c','margin':null}        | column margin is null",
+                "{'prompt':'a','completions':['b','c'],'ranks':[1,2],'margin':'x'}   | column margin is string",
                 "{'prompt':'a','completions':['b'],'ranks':[1]}                  | completions are 1, nothing to compare",
                 "{'prompt':'a','completions':['b','c'],'ranks':[1]}              | completions are 2, ranks are 1",
                 "{'prompt':'a','completions':['b','c'],'ranks':[0,1]}            | rank 1 is 0",

@@ -11,8 +11,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.manners.BadInput;
+import dev.manners.data.DatasetFile;
+import dev.manners.data.ModelEncoder;
+import dev.manners.data.PreferenceData;
+import dev.manners.data.PreferenceRow;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
+import dev.manners.testing.Tiny;
+import dev.manners.text.Tokenizer;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -122,6 +128,30 @@ class ExportTest {
             assertThat(extra.path("through").longValue()).isEqualTo(8);
             assertThat(extra.path("rows").path("verdicts").longValue()).isEqualTo(8);
             assertThat(extra.path("left_out").path("superseded").longValue()).isEqualTo(2);
+        }
+    }
+
+    /// A ranking of three, whose pairs have no margin, and a pair of which it was said by how much.
+    @Test
+    void pairsOfWhichSomeHaveAMarginAreReadAsTheyWereWritten() {
+        try (FeedbackStore store = open("a.db");
+                Tokenizer tokenizer = Tiny.tokenizer(Tiny.CHATML)) {
+            four(store);
+            store.add(tasks(1));
+            store.add(store.next("ada", ONCE)
+                    .orElseThrow()
+                    .verdict(
+                            "v",
+                            ranks(1, 2),
+                            new Verdict.Remarks(3, Map.of(), Map.of(), ""),
+                            Verdict.Circumstances.of("test")));
+            export(store, folder.resolve("out"));
+            try (DatasetFile file = DatasetFile.open(folder.resolve("out/pairs.jsonl"))) {
+                assertThat(PreferenceData.rankings(file, new ModelEncoder(tokenizer), 0, false, done -> {})
+                                .rows())
+                        .extracting(PreferenceRow.Ranking::margin)
+                        .containsExactly(null, null, 3.0);
+            }
         }
     }
 
