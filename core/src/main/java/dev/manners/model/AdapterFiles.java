@@ -7,6 +7,8 @@ import dev.manners.tensor.DType;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,9 +24,63 @@ import tools.jackson.databind.node.ObjectNode;
 /// Adapters as PEFT directories: `adapter_config.json` and `adapter_model.safetensors`.
 public final class AdapterFiles {
 
+    private static final String CONFIG = "adapter_config.json";
     private static final String PREFIX = "base_model.model.";
 
     private AdapterFiles() {}
+
+    // ---- what a directory says of itself
+
+    /// Whether a directory holds adapters and no model.
+    public static boolean isAdapter(Path directory) {
+        return Files.exists(directory.resolve(CONFIG)) && !Files.exists(directory.resolve("config.json"));
+    }
+
+    /// Whether adapters are a reward model's, with its head beside them.
+    ///
+    /// @throws BadInput if adapter_config.json cannot be read
+    public static boolean isScored(Path adapter) {
+        return isScored(Json.readObject(adapter.resolve(CONFIG)));
+    }
+
+    private static boolean isScored(ObjectNode json) {
+        return json.path("task_type").asString("").equals("SEQ_CLS");
+    }
+
+    /// What adapter_config.json calls the base model (`base_model_name_or_path`); empty if it does not say.
+    ///
+    /// @throws BadInput if adapter_config.json cannot be read
+    public static String baseName(Path adapter) {
+        JsonNode name = Json.readObject(adapter.resolve(CONFIG)).path("base_model_name_or_path");
+        return name.isString() ? name.stringValue() : "";
+    }
+
+    /// The base model's directory: its name as a path, seen from where the program runs.
+    ///
+    /// @return null if there is none
+    /// @throws BadInput if adapter_config.json cannot be read
+    public static @Nullable Path base(Path adapter) {
+        String name = baseName(adapter);
+        try {
+            return !name.isEmpty() && Files.isDirectory(Path.of(name)) ? Path.of(name) : null;
+        } catch (InvalidPathException e) {
+            return null; // A name, such as of a hub, that is no path.
+        }
+    }
+
+    /// The command that makes one directory of an adapter and its base; BASE stands where no base is found.
+    public static String mergeCommand(Path adapter) {
+        Path base;
+        try {
+            base = base(adapter);
+        } catch (BadInput e) {
+            base = null; // What is wrong with the file is said by who reads it.
+        }
+        return "manners export --model " + (base == null ? "BASE" : base) + " --adapter " + adapter
+                + " --output-dir MERGED";
+    }
+
+    // ---- reading
 
     /// Makes an adapter for every module that the options name.
     ///
@@ -89,8 +145,13 @@ public final class AdapterFiles {
 
     /// @param head a layer that was trained beside the adapters and is stored with them, or null
     static void load(Decoder decoder, @Nullable Parameter head, Path directory) {
-        Path configFile = directory.resolve("adapter_config.json");
+        Path configFile = directory.resolve(CONFIG);
         ObjectNode json = Json.readObject(configFile);
+        if (head == null && isScored(json)) {
+            throw new BadInput(directory + ": the adapter of a reward model, which gives scores and writes no text;"
+                    + " give it as --reward-model, or make one directory of it and its base: "
+                    + mergeCommand(directory));
+        }
         List<String> problems = new ArrayList<>();
         if (!json.path("peft_type").asString("").equals("LORA")) {
             problems.add("peft_type is " + json.path("peft_type") + ", supported is \"LORA\"");
@@ -239,6 +300,6 @@ public final class AdapterFiles {
             stored.add(ModelDirectory.source(PREFIX + head.name(), head.value(), DType.F32));
         }
         SafetensorsWriter.write(directory.resolve("adapter_model.safetensors"), Map.of("format", "pt"), stored);
-        AtomicFile.write(directory.resolve("adapter_config.json"), Json.pretty(json));
+        AtomicFile.write(directory.resolve(CONFIG), Json.pretty(json));
     }
 }

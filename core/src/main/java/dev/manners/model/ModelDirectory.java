@@ -33,9 +33,10 @@ public final class ModelDirectory {
         if (!Files.isDirectory(directory)) {
             return List.of(notOne(directory));
         }
-        if (Files.exists(directory.resolve("adapter_config.json")) && !Files.exists(directory.resolve("config.json"))) {
+        if (AdapterFiles.isAdapter(directory)) {
             return List.of(directory + ": this is an adapter, not a model; give its base model with --model and the"
-                    + " adapter with --adapter " + directory);
+                    + " adapter with --adapter " + directory + ", or where there is no --adapter make one directory of"
+                    + " both and give that: " + AdapterFiles.mergeCommand(directory));
         }
         try {
             Blueprint blueprint = Blueprint.read(directory.resolve("config.json"));

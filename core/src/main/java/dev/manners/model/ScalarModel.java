@@ -103,6 +103,20 @@ public final class ScalarModel implements AutoCloseable {
         return new ScalarModel(copy(trunk, trunk.blueprint()), copy(score));
     }
 
+    /// A copy that computes in F32 and has the same adapters: what it says is exact, however coarsely this one
+    /// computes.
+    public ScalarModel exact() {
+        Decoder copied = copy(trunk, trunk.blueprint(), DType.F32);
+        Lora lora = trunk.lora();
+        if (lora != null) {
+            AdapterFiles.attach(
+                    copied,
+                    lora,
+                    (name, shape) -> trunk.parameter(name).value().detach().clone());
+        }
+        return new ScalarModel(copied, copy(score));
+    }
+
     /// The mean of several models' weights, one model as cheap as any of them: WARM (Ramé et al. 2024,
     /// arXiv:2401.12187). Sensible only for models that were trained from the same one.
     ///
@@ -134,11 +148,15 @@ public final class ScalarModel implements AutoCloseable {
         if (decoder.lora() != null) {
             throw new IllegalArgumentException("adapters are attached; merge them before the model is copied");
         }
+        return copy(decoder, blueprint, decoder.dtype());
+    }
+
+    private static Decoder copy(Decoder decoder, Blueprint blueprint, DType dtype) {
         Map<String, Parameter> copies = new LinkedHashMap<>();
         for (Blueprint.Spec spec : blueprint.specs()) {
             copies.put(spec.name(), copy(decoder.parameter(spec.name())));
         }
-        return new Decoder(blueprint, copies, decoder.dtype());
+        return new Decoder(blueprint, copies, dtype);
     }
 
     private static Parameter copy(Parameter parameter) {

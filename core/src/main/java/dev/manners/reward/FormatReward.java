@@ -1,18 +1,33 @@
 package dev.manners.reward;
 
+import dev.manners.text.Tokenizer;
 import java.util.List;
+import java.util.function.Function;
 
 /// 1 if the completion is `<think>…</think><answer>…</answer>`, 0 otherwise (DeepSeek-R1, arXiv:2501.12948).
 ///
 /// Each tag once and in this order, nothing but white space around and between, and at least one letter or digit inside
 /// both: an empty thought is no thought. It says nothing about the answer, and a policy can have it for nothing: weigh
-/// it
-/// below a verifier.
+/// it below a verifier.
 ///
-/// @param opened whether the chat template has opened `<think>` in the prompt already: then it may not come again
-public record FormatReward(boolean opened) implements Reward {
+/// Where the prompt ends with `<think>`, and perhaps white space, as many chat templates write it, the completion
+/// begins
+/// inside it: then it may not come again.
+///
+/// @param promptText a prompt's tokens as the text that the policy saw, control tokens included
+public record FormatReward(Function<int[], String> promptText) implements Reward {
 
     private static final List<String> TAGS = List.of("<think>", "</think>", "<answer>", "</answer>");
+
+    /// Of prompts that open nothing.
+    public FormatReward() {
+        this(ids -> "");
+    }
+
+    /// Of prompts in a policy's tokens.
+    public static FormatReward of(Tokenizer policy) {
+        return new FormatReward(ids -> policy.decode(ids, false));
+    }
 
     @Override
     public String name() {
@@ -23,10 +38,15 @@ public record FormatReward(boolean opened) implements Reward {
     public List<Score> score(List<Candidate> candidates) {
         return candidates.stream()
                 .map(candidate -> {
-                    String problem = problem(opened ? "<think>" + candidate.completion() : candidate.completion());
+                    String problem =
+                            problem(opened(candidate) ? "<think>" + candidate.completion() : candidate.completion());
                     return Score.of(name(), problem.isEmpty() ? 1 : 0, problem.isEmpty() ? "well-formed" : problem);
                 })
                 .toList();
+    }
+
+    private boolean opened(Candidate candidate) {
+        return promptText.apply(candidate.promptIds()).stripTrailing().endsWith("<think>");
     }
 
     private static String problem(String text) {

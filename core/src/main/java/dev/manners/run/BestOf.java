@@ -115,8 +115,8 @@ public record BestOf(
 
     /// What can be seen to be wrong before anything is read or written, all in one message.
     private void refuseAtOnce() {
-        List<String> problems = new ArrayList<>();
-        directories().forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
+        List<String> problems = new ArrayList<>(ModelDirectory.problems(model, null));
+        rewardModels().forEach(d -> problems.addAll(ScalarDirectory.problems(d)));
         try {
             RegularFile.require(DatasetSlice.parse(dataset).file());
         } catch (BadInput e) {
@@ -140,8 +140,14 @@ public record BestOf(
 
     /// Every model directory that is given, the policy's first.
     private List<Path> directories() {
-        return Stream.of(List.of(model), proxy.rewardModel(), gold == null ? List.<Path>of() : gold.rewardModel())
-                .flatMap(List::stream)
+        return Stream.concat(Stream.of(model), rewardModels().stream())
+                .distinct()
+                .toList();
+    }
+
+    private List<Path> rewardModels() {
+        return Stream.concat(
+                        proxy.rewardModel().stream(), gold == null ? Stream.<Path>of() : gold.rewardModel().stream())
                 .distinct()
                 .toList();
     }
@@ -175,16 +181,17 @@ public record BestOf(
         if (kept.prompts() > 0) {
             out.println("Going on behind the " + kept.prompts() + " prompts that are done.");
         }
-        boolean chat = prompts.get(0).prompt().isArray();
+        boolean chat = prompts.chat();
         int length = sampling.maxNewTokens();
         try (RewardModels models = RewardModels.open(proxy, policy, chat, dtype, allowNonfinite);
                 RemoteModel judge = proxy.openJudge(tracker);
                 RewardModels goldModels =
                         gold == null ? null : RewardModels.open(gold, policy, chat, dtype, allowNonfinite);
                 RemoteModel goldJudge = gold == null ? null : gold.openJudge(tracker)) {
-            Reward chooses = proxy.reward(length, models.reward(), judge);
-            Reward earns =
-                    gold == null || goldModels == null ? null : gold.reward(length, goldModels.reward(), goldJudge);
+            Reward chooses = proxy.reward(policy.tokenizer(), length, models.reward(), judge);
+            Reward earns = gold == null || goldModels == null
+                    ? null
+                    : gold.reward(policy.tokenizer(), length, goldModels.reward(), goldJudge);
             int lot = Math.max(1, ROUNDS * slots / samples);
             double tokens = 0;
             while (kept.prompts() < prompts.size()) {

@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.data.ModelEncoder;
 import dev.manners.files.Json;
 import dev.manners.parrot.Judgement;
 import dev.manners.parrot.ParrotWorld;
@@ -89,14 +90,14 @@ record HeldOut(String model, List<Answer> answers) {
         return new HeldOut(name, answers);
     }
 
-    /// A question as the model is asked it: as a chat, or as plain text.
+    /// A question as the model is asked it: as a chat, rendered as for training, or as plain text.
     static int[] encode(LoadedModel model, String question, boolean chat) {
         if (!chat) {
             return model.tokenizer().encodeContentWithSpecial(question);
         }
         ArrayNode messages = Json.MAPPER.createArrayNode();
         messages.addObject().put("role", "user").put("content", question);
-        return model.chat().orElseThrow().encode(messages, null, true).ids();
+        return new ModelEncoder(model.tokenizer()).chat(messages, null, true).ids();
     }
 
     /// Whether a measure holds, answer by answer.

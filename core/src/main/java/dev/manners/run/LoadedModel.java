@@ -48,16 +48,23 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
         warnOfSlowBf16(dtype);
         Tokenizer tokenizer = Tokenizer.load(directory);
         Decoder decoder = ModelDirectory.load(directory, dtype, allowNonfinite);
-        if (tokenizer.vocabSize() > decoder.config().vocabSize()) {
-            throw new BadInput(directory + ": the tokenizer has ids up to " + (tokenizer.vocabSize() - 1)
-                    + ", the embedding only " + decoder.config().vocabSize() + " rows: they do not belong together");
-        }
+        requireRows(directory, tokenizer, decoder.config().vocabSize());
         if (adapter != null) {
             AdapterFiles.load(decoder, adapter);
         }
         Path file = directory.resolve("generation_config.json");
         ObjectNode generation = Files.exists(file) ? Json.readObject(file) : Json.MAPPER.createObjectNode();
         return of(decoder, tokenizer, generation);
+    }
+
+    /// Refuses a tokenizer with tokens that the embedding has no row for.
+    ///
+    /// @param rows of the embedding
+    static void requireRows(Path directory, Tokenizer tokenizer, int rows) {
+        if (tokenizer.vocabSize() > rows) {
+            throw new BadInput(directory + ": the tokenizer has ids up to " + (tokenizer.vocabSize() - 1)
+                    + ", the embedding only " + rows + " rows: they do not belong together");
+        }
     }
 
     /// Says once that what was asked for has no hardware here: it works, and takes many times longer than f32.
@@ -106,7 +113,8 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
         return new Engine(decoder, tokenizer, stopIds, slots);
     }
 
-    /// The chat format, if the model has a template.
+    /// The chat format, if the model has a template, which is told today's date. Prompts that are to be the same as in
+    /// training are for [dev.manners.data.ModelEncoder].
     public Optional<ChatFormat> chat() {
         return tokenizer.chatTemplateSource().map(source -> ChatFormat.of(tokenizer));
     }
@@ -143,7 +151,7 @@ public record LoadedModel(Decoder decoder, Tokenizer tokenizer, ObjectNode gener
         }
     }
 
-    private static void commit(AtomicDirectory folder, Path target, Map<String, ?> extra) {
+    static void commit(AtomicDirectory folder, Path target, Map<String, ?> extra) {
         if (Files.exists(target)) {
             folder.commitReplacing(extra);
         } else {

@@ -6,8 +6,6 @@ import dev.manners.data.DatasetSlice;
 import dev.manners.data.ModelEncoder;
 import dev.manners.data.Prompts;
 import dev.manners.data.Sampler;
-import dev.manners.files.AtomicDirectory;
-import dev.manners.files.AtomicFile;
 import dev.manners.files.Printable;
 import dev.manners.files.RegularFile;
 import dev.manners.model.Lora;
@@ -26,7 +24,6 @@ import dev.manners.train.PpoTrainer;
 import dev.manners.train.Rollouts;
 import dev.manners.train.Tracker;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -34,7 +31,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// A model directory, prompts, and reward models or functions in; a model directory out that earns more, and the value
@@ -92,8 +89,10 @@ public record PpoTraining(
                             ? ""
                             : "; " + prompts.rejects().size() + " rows left out")));
             Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
-            boolean chat = prompts.get(0).prompt().isArray();
-            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, chat, dtype, allowNonfinite);
+            if (evaluated != null) {
+                prompts.requireSameKind(evaluated);
+            }
+            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, prompts.chat(), dtype, allowNonfinite);
                     ScalarModel value = value(policy, scorers, dtype)) {
                 Models models = new Models(policy, reference, scorers, value);
                 requireTogether(models, prompts);
@@ -130,7 +129,8 @@ public record PpoTraining(
                     new TensorBoardEvents(run.path().resolve("tensorboard"), "ppo/"),
                     progress));
             try (RemoteModel judge = rewardFuncs.openJudge(tracker)) {
-                Reward reward = rewardFuncs.reward(config.responseLength(), models.scorers.reward(), judge);
+                Reward reward = rewardFuncs.reward(
+                        models.policy.tokenizer(), config.responseLength(), models.scorers.reward(), judge);
                 PpoTrainer trainer = new PpoTrainer(
                         models.policy.decoder(),
                         models.reference == null ? null : models.reference.decoder(),
@@ -170,7 +170,11 @@ public record PpoTraining(
                     "reward_funcs holds pairwise_judge, which compares the completions of a prompt, and ppo samples"
                             + " one of each: use judge");
         }
-        directories().stream().skip(1).forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
+        if (refModel != null) {
+            problems.addAll(ModelDirectory.problems(refModel, null));
+        }
+        Stream.concat(Stream.ofNullable(valueModel), rewardFuncs.rewardModel().stream())
+                .forEach(d -> problems.addAll(ScalarDirectory.problems(d)));
         for (String source : evalDataset == null ? List.of(dataset) : List.of(dataset, evalDataset)) {
             try {
                 RegularFile.require(DatasetSlice.parse(source).file());
@@ -180,7 +184,7 @@ public record PpoTraining(
         }
         problems.addAll(RewardFuncs.unused(List.of(rewardFuncs)));
         if (!problems.isEmpty()) {
-            throw BadInput.all("inputs", problems);
+            throw BadInput.all("inputs", problems.stream().distinct().toList());
         }
     }
 
@@ -205,7 +209,7 @@ public record PpoTraining(
             inputs.put("ref_model", LoadedModel.hashes(refModel));
         }
         if (valueModel != null) {
-            inputs.put("value_model", LoadedModel.hashes(valueModel));
+            inputs.putAll(ScalarDirectory.hashes("value_model", valueModel));
         }
         inputs.putAll(RewardModels.hashes(rewardFuncs));
         return inputs;
@@ -345,29 +349,24 @@ public record PpoTraining(
 
     /// As a whole model, its adapters merged: what it began as need not be a directory.
     private void saveValue(RunDirectory run, Models models) {
-        String base = name(model);
-        String card = new ModelCard(name(run.path()) + " value model", base, "finetune", null)
+        Tokenizer tokenizer = models.policy.tokenizer();
+        Path target = run.path().resolve("value_model");
+        Map<String, String> about = Map.of("kind", "value_model", "base_model", name(model));
+        ModelCard card = valueCard(run);
+        if (lora == null) {
+            ScalarDirectory.save(models.value, tokenizer, target, card.toString(), about);
+            return;
+        }
+        try (ScalarModel exact = models.value.exact()) {
+            ScalarDirectory.saveMerged(exact, tokenizer, target, DType.F32, List.of(), card, about);
+        }
+    }
+
+    private ModelCard valueCard(RunDirectory run) {
+        return new ModelCard(name(run.path()) + " value model", name(model), "finetune", null)
                 .pipeline("text-classification")
                 .paragraph("Value model of a PPO run with Manners " + RunDirectory.version()
                         + ": its one logit, at a token, is the return that the policy beside it was expected to earn"
-                        + " from there on, penalties for leaving the reference included. No reward model.")
-                .toString();
-        if (lora != null) {
-            models.value.merge();
-        }
-        Tokenizer tokenizer = models.policy.tokenizer();
-        OptionalInt pad = tokenizer.padId().equals(tokenizer.eosId()) ? OptionalInt.empty() : tokenizer.padId();
-        Path target = run.path().resolve("value_model");
-        Map<String, String> about = Map.of("kind", "value_model", "base_model", base);
-        try (AtomicDirectory folder = AtomicDirectory.create(target)) {
-            models.value.save(folder.path(), DType.F32, pad);
-            tokenizer.save(folder.path());
-            AtomicFile.write(folder.path().resolve("README.md"), card);
-            if (Files.exists(target)) {
-                folder.commitReplacing(about);
-            } else {
-                folder.commit(about);
-            }
-        }
+                        + " from there on, penalties for leaving the reference included. No reward model.");
     }
 }

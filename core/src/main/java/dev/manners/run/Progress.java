@@ -86,7 +86,7 @@ public final class Progress implements Tracker, AutoCloseable {
     public void event(String name, Map<String, ?> details) {
         switch (name) {
             case "resumed" -> out.println(stage + ": goes on from update " + details.get("step"));
-            case "checkpoint_skipped" -> out.println("manners: " + details.get("message"));
+            case "checkpoint_skipped", "kl_of_one_prompt" -> out.println("manners: " + details.get("message"));
             default -> {}
         }
     }

@@ -28,6 +28,7 @@ import dev.manners.reward.judge.PairwiseJudge;
 import dev.manners.reward.judge.RemoteModel;
 import dev.manners.reward.judge.RubricJudge;
 import dev.manners.reward.judge.WinRates;
+import dev.manners.text.Tokenizer;
 import dev.manners.train.Tracker;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -51,7 +52,9 @@ public record RewardFuncs(
                 byDefault = "[]")
         List<String> rewardFuncs,
 
-        @Key(value = "Directory of what reward_funcs calls reward_model; several are an ensemble", byDefault = "[]")
+        @Key(
+                value = "Directory of what reward_funcs calls reward_model, or its adapter's; several are an ensemble",
+                byDefault = "[]")
         List<Path> rewardModel,
 
         @Key(
@@ -258,15 +261,17 @@ public record RewardFuncs(
     /// Their weighted sum. A reward model alone is not held back where it fails, as one beside others is: a model that
     /// is broken must end the run.
     ///
+    /// @param policy whose tokens prompts are
     /// @param maxCompletionLength where completions are cut off
     /// @param learned the reward model, where there is one
     /// @param judging what [#openJudge] gave
-    Reward reward(int maxCompletionLength, @Nullable Reward learned, @Nullable RemoteModel judging) {
+    Reward reward(Tokenizer policy, int maxCompletionLength, @Nullable Reward learned, @Nullable RemoteModel judging) {
         if (learned != null && names().size() == 1 && rewardWeights.isEmpty()) {
             return learned;
         }
         List<Reward> rewards = names().stream()
-                .map(name -> of(Name.valueOf(name.toUpperCase(Locale.ROOT)), maxCompletionLength, learned, judging))
+                .map(name ->
+                        of(Name.valueOf(name.toUpperCase(Locale.ROOT)), policy, maxCompletionLength, learned, judging))
                 .toList();
         List<Double> weights = rewardWeights.isEmpty()
                 ? rewards.stream().map(r -> 1.0).toList()
@@ -274,7 +279,12 @@ public record RewardFuncs(
         return new WeightedReward(rewards, weights);
     }
 
-    private Reward of(Name name, int maxCompletionLength, @Nullable Reward learned, @Nullable RemoteModel judging) {
+    private Reward of(
+            Name name,
+            Tokenizer policy,
+            int maxCompletionLength,
+            @Nullable Reward learned,
+            @Nullable RemoteModel judging) {
         String called = lower(name);
         return switch (name) {
             case ACCURACY -> new Verifier(called, answerRule, new MathEquivalence(answerColumn));
@@ -290,9 +300,9 @@ public record RewardFuncs(
                 new Verifier(called, AnswerRule.WHOLE, new InstructionChecks("instruction_id_list", "kwargs"));
             case LENGTH_COSINE ->
                 new CosineLengthReward(
-                        of(verified().findFirst().orElseThrow(), maxCompletionLength, learned, judging),
+                        of(verified().findFirst().orElseThrow(), policy, maxCompletionLength, learned, judging),
                         maxCompletionLength);
-            case FORMAT -> new FormatReward(false);
+            case FORMAT -> FormatReward.of(policy);
             case REPETITION -> new RepetitionPenalty(REPEATED, -1);
             case SOFT_OVERLONG ->
                 new SoftOverlongPunishment(maxCompletionLength, Math.min(softPunishCache, maxCompletionLength));

@@ -8,11 +8,11 @@ import dev.manners.data.DatasetSlice;
 import dev.manners.data.ModelEncoder;
 import dev.manners.data.PreferenceData;
 import dev.manners.data.PreferenceRow.Ranking;
-import dev.manners.files.AtomicDirectory;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.files.Printable;
 import dev.manners.files.RegularFile;
+import dev.manners.model.AdapterFiles;
 import dev.manners.model.Lora;
 import dev.manners.model.ModelDirectory;
 import dev.manners.model.ScalarModel;
@@ -26,7 +26,6 @@ import dev.manners.train.RewardConfig;
 import dev.manners.train.RewardTrainer;
 import dev.manners.train.Tracker;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -35,7 +34,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -88,7 +86,7 @@ public record RewardModelling(
             out.println(Printable.escape(train.describe()));
             requireEnough(train.rows());
             requireCare(trainFile);
-            padId(tokenizer);
+            warnOfPadding(tokenizer);
             return train(run, tokenizer, trainFile, train.rows(), evalFile, heldOut, interrupts, began);
         } catch (Interrupts.Stopped e) {
             out.println("Interrupted while the rows were tokenised. The same command starts again.");
@@ -158,16 +156,11 @@ public record RewardModelling(
         problems.forEach(p -> out.println("Warning: " + p));
     }
 
-    /// A token that no sequence ends with, by which transformers finds a sequence's last one.
-    private static OptionalInt padId(Tokenizer tokenizer) {
-        OptionalInt pad = tokenizer.padId();
-        if (pad.isPresent() && !pad.equals(tokenizer.eosId())) {
-            return pad;
+    private static void warnOfPadding(Tokenizer tokenizer) {
+        if (ScalarDirectory.padId(tokenizer).isEmpty()) {
+            warn("the tokenizer has no pad token apart from EOS: config.json will name none, and transformers will"
+                    + " score one sequence at a time");
         }
-        warn(
-                "the tokenizer has no pad token apart from EOS: config.json will name none, and transformers will score one"
-                        + " sequence at a time");
-        return OptionalInt.empty();
     }
 
     private boolean train(
@@ -254,6 +247,12 @@ public record RewardModelling(
         run.finish(command, sources, outputs, results, began);
         out.println("Done: " + (ensembleSize == 1 ? "the reward model is" : ensembleSize + " reward models are")
                 + " in " + run.path());
+        if (lora != null) {
+            Path adapter = run.path().resolve(ensembleSize == 1 ? "model" : "member-0");
+            out.println(
+                    "An adapter of " + model + ": --reward-model takes it where that folder is; one directory of both: "
+                            + AdapterFiles.mergeCommand(adapter));
+        }
         return true;
     }
 
@@ -264,11 +263,7 @@ public record RewardModelling(
         ScalarModel fresh = ScalarModel.load(model, dtype, seed + member, allowNonfinite);
         boolean usable = false;
         try {
-            if (tokenizer.vocabSize() > fresh.config().vocabSize()) {
-                throw new BadInput(model + ": the tokenizer has ids up to " + (tokenizer.vocabSize() - 1)
-                        + ", the embedding only " + fresh.config().vocabSize()
-                        + " rows: they do not belong together");
-            }
+            LoadedModel.requireRows(model, tokenizer, fresh.config().vocabSize());
             if (lora != null) {
                 fresh.attach(lora, seed + member);
             }
@@ -448,19 +443,10 @@ public record RewardModelling(
         card.table("option", "value", resolved);
         Path target = run.path().resolve(name);
         Map<String, String> about = Map.of("kind", lora == null ? "reward_model" : "adapter", "base_model", base);
-        try (AtomicDirectory folder = AtomicDirectory.create(target)) {
-            if (lora == null) {
-                scored.save(folder.path(), DType.F32, padId(tokenizer));
-            } else {
-                scored.saveAdapter(folder.path(), model.toString());
-            }
-            tokenizer.save(folder.path());
-            AtomicFile.write(folder.path().resolve("README.md"), card.toString());
-            if (Files.exists(target)) {
-                folder.commitReplacing(about);
-            } else {
-                folder.commit(about);
-            }
+        if (lora == null) {
+            ScalarDirectory.save(scored, tokenizer, target, card.toString(), about);
+        } else {
+            ScalarDirectory.saveAdapter(scored, tokenizer, target, model.toString(), card.toString(), about);
         }
     }
 }

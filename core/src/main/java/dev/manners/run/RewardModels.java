@@ -1,6 +1,7 @@
 package dev.manners.run;
 
 import dev.manners.BadInput;
+import dev.manners.model.AdapterFiles;
 import dev.manners.model.ScalarModel;
 import dev.manners.reward.Ensemble;
 import dev.manners.reward.Reward;
@@ -35,7 +36,7 @@ record RewardModels(List<ScalarModel> models, @Nullable Reward reward) implement
         boolean usable = false;
         try {
             for (Path directory : funcs.rewardModel()) {
-                if (!ScalarModel.hasHead(directory)) {
+                if (!AdapterFiles.isAdapter(directory) && !ScalarModel.hasHead(directory)) {
                     throw new BadInput(directory + ": a language model, whose scores would be those of a random head;"
                             + " make a reward model with manners reward");
                 }
@@ -61,18 +62,18 @@ record RewardModels(List<ScalarModel> models, @Nullable Reward reward) implement
     static Map<String, Map<String, String>> hashes(RewardFuncs funcs) {
         Map<String, Map<String, String>> hashes = new LinkedHashMap<>();
         for (int i = 0; i < funcs.rewardModel().size(); i++) {
-            hashes.put(
-                    "reward_model_" + i, LoadedModel.hashes(funcs.rewardModel().get(i)));
+            hashes.putAll(ScalarDirectory.hashes(
+                    "reward_model_" + i, funcs.rewardModel().get(i)));
         }
         return hashes;
     }
 
-    /// Loads a model that scores the policy's tokens; a language model gets a fresh head.
+    /// Loads a model that scores the policy's tokens, or its adapter; a language model gets a fresh head.
     ///
     /// @throws BadInput if it does not read what the policy writes
     static ScalarModel load(Path directory, Tokenizer policy, DType dtype, long seed, boolean allowNonfinite) {
-        try (Tokenizer tokenizer = Tokenizer.load(directory)) {
-            ScalarModel model = ScalarModel.load(directory, dtype, seed, allowNonfinite);
+        try (Tokenizer tokenizer = ScalarDirectory.tokenizer(directory)) {
+            ScalarModel model = ScalarDirectory.load(directory, dtype, seed, allowNonfinite);
             try {
                 RewardModel.requireSameTokens(policy, tokenizer, model);
                 return model;

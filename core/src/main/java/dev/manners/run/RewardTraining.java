@@ -78,17 +78,20 @@ public record RewardTraining(
                             ? ""
                             : "; " + prompts.rejects().size() + " rows left out")));
             Prompts evaluated = heldOut == null ? null : prompts(heldOut, policy, interrupts);
+            if (evaluated != null) {
+                prompts.requireSameKind(evaluated);
+            }
             Map<String, String> inputs = LoadedModel.hashes(model);
             Map<String, String> fingerprint = fingerprint(inputs, file, heldOut, dtype);
-            boolean chat = prompts.get(0).prompt().isArray();
-            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, chat, dtype, allowNonfinite);
+            try (RewardModels scorers = RewardModels.open(rewardFuncs, policy, prompts.chat(), dtype, allowNonfinite);
                     Progress progress = Progress.of(algorithm)) {
                 Tracker tracker = Tracker.all(List.of(
                         new MetricsLog(run.path(), algorithm),
                         new TensorBoardEvents(run.path().resolve("tensorboard"), algorithm + "/"),
                         progress));
                 try (RemoteModel judge = rewardFuncs.openJudge(tracker)) {
-                    Reward reward = rewardFuncs.reward(config.rollout().maxCompletionLength(), scorers.reward(), judge);
+                    Reward reward = rewardFuncs.reward(
+                            policy.tokenizer(), config.rollout().maxCompletionLength(), scorers.reward(), judge);
                     GrpoTrainer trainer = new GrpoTrainer(
                             policy.decoder(),
                             reference == null ? null : reference.decoder(),
@@ -122,7 +125,7 @@ public record RewardTraining(
                 problems.addAll(e.problems());
             }
         }
-        rewardFuncs.rewardModel().forEach(d -> problems.addAll(ModelDirectory.problems(d, null)));
+        rewardFuncs.rewardModel().forEach(d -> problems.addAll(ScalarDirectory.problems(d)));
         if (evalDataset != null && rewardFuncs.comparesGroups()) {
             problems.add(
                     "eval_dataset is given and reward_funcs holds pairwise_judge, which compares the completions of"

@@ -73,7 +73,7 @@ final class Right {
     /// What the policy is rewarded for: a right answer in its place, and a little for the form.
     static Reward reward() {
         return new WeightedReward(
-                List.of(new ChainArithmetic(AnswerRule.ANSWER_TAG, "answer"), new FormatReward(false)),
+                List.of(new ChainArithmetic(AnswerRule.ANSWER_TAG, "answer"), new FormatReward()),
                 List.of(1.0, FORMAT_WEIGHT));
     }
 

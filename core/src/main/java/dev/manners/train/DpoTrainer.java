@@ -241,7 +241,8 @@ public final class DpoTrainer {
             if (stop.getAsBoolean()) {
                 return null;
             }
-            try (Scope scope = Scope.open()) {
+            try (Scope scope = Scope.open();
+                    Phase phase = Phase.of("reference", 0)) {
                 Completions batch = batch(pairs, piece);
                 float[] sums = completionLogps(fixed, batch, config.ldAlpha()).toFloats();
                 System.arraycopy(sums, 0, logps, 2 * piece[0], sums.length);
@@ -265,11 +266,13 @@ public final class DpoTrainer {
                     : update;
             List<int[]> pieces = objective.couplesPairs() ? List.of(microBatch) : pieces(policy, pairs, microBatch);
             for (int[] piece : pieces) {
-                loss += accumulate(piece, window);
+                loss += accumulate(piece, window, step);
             }
         }
         // 3. The update, unless something is not finite.
-        course.update(loss, learningRate);
+        try (Phase phase = Phase.of("update", step)) {
+            course.update(loss, learningRate);
+        }
         // 4. The reference follows.
         if (following.every > 0 && (step + 1) % following.every == 0) {
             Objects.requireNonNull(reference).follow(following.alpha);
@@ -280,18 +283,30 @@ public final class DpoTrainer {
     /// Adds some pairs' part of the gradient.
     ///
     /// @return their part of the loss
-    private double accumulate(int[] piece, Window window) {
+    private double accumulate(int[] piece, Window window, long step) {
         try (Scope scope = Scope.open()) {
             Completions batch = batch(pairs, piece);
             tokens += trlTokens(pairs, piece);
-            Tensor refLogps = refLogps(batch, piece, precomputed == null ? null : precomputed.train); // [2P]
-            Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
-            Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
-            Loss loss = loss(batch, logps, forward.logProbs(), refLogps, window);
-            loss.value().backward();
-            forward.backward(Objects.requireNonNull(logps.grad()), null);
-            observe(tally, batch, forward.logProbs()).add(loss.metrics());
-            return loss.value().item();
+            Tensor refLogps = trainedRefLogps(batch, piece, step); // [2P]
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
+                Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
+                Loss loss = loss(batch, logps, forward.logProbs(), refLogps, window);
+                loss.value().backward();
+                forward.backward(Objects.requireNonNull(logps.grad()), null);
+                observe(tally, batch, forward.logProbs()).add(loss.metrics());
+                return loss.value().item();
+            }
+        }
+    }
+
+    /// The reference's log-probabilities of pairs that are trained on: known, or computed in a phase of its own.
+    private @Nullable Tensor trainedRefLogps(Completions batch, int[] piece, long step) {
+        if (!objective.hasReference() || precomputed != null) {
+            return refLogps(batch, piece, precomputed == null ? null : precomputed.train);
+        }
+        try (Phase phase = Phase.of("reference", step)) {
+            return refLogps(batch, piece, null);
         }
     }
 

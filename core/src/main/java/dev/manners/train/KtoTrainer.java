@@ -31,10 +31,9 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 ///     good: w₊ (1 - σ(β(c - z)))    bad: w₋ (1 - σ(β(z - c))),   c = log π(y|x) - log π_ref(y|x)
 ///
-/// z, what the policy gained on completions that do not belong to their prompts, is estimated from the rows of the
-/// whole
-/// update, each prompt with the completion of the row before it, and carries no gradient. So neither it nor the loss
-/// depends on how the update is split into micro-batches.
+/// z, what the policy gained on completions that do not belong to their prompts, is estimated from all rows of the
+/// update, each prompt with the completion of a row that answers another ([Neighbours]), and carries no gradient. So
+/// neither it nor the loss depends on how the update is split into micro-batches.
 ///
 /// Source: Ethayarajh et al. 2024, arXiv:2402.01306. Metrics are TRL's, explained in docs/algorithms/kto.md.
 public final class KtoTrainer {
@@ -45,6 +44,7 @@ public final class KtoTrainer {
     private final TrainingConfig training;
     private final List<Judged> rows;
     private final List<Judged> heldOut;
+    private final Tracker tracker;
     private final BooleanSupplier stop;
     private final SftTrainer.Watch watch;
     private final Sampler sampler;
@@ -53,6 +53,7 @@ public final class KtoTrainer {
 
     private Tally tally = new Tally();
     private long tokens;
+    private boolean warned;
 
     /// @param rows completions may be longer than fits behind their prompts; rows whose prompt alone reaches
     /// `max_length`
@@ -105,6 +106,7 @@ public final class KtoTrainer {
         if (config.syncRefModel()) {
             this.reference.requireLikePolicy();
         }
+        this.tracker = tracker;
         this.stop = stop;
         this.watch = watch;
         this.sampler = new Sampler(
@@ -150,13 +152,18 @@ public final class KtoTrainer {
         // 2. Gradients of the update's mean loss.
         double loss = 0;
         for (int[] some : together) {
-            double z = kl(rows, some);
+            double z;
+            try (Phase phase = Phase.of("kl", step)) {
+                z = kl(rows, some);
+            }
             for (int[] piece : pieces(rows, some)) {
-                loss += accumulate(piece, z, window);
+                loss += accumulate(piece, z, window, step);
             }
         }
         // 3. The update, unless something is not finite.
-        course.update(loss, learningRate);
+        try (Phase phase = Phase.of("update", step)) {
+            course.update(loss, learningRate);
+        }
         // 4. The reference follows.
         if (config.syncRefModel() && (step + 1) % config.refModelSyncSteps() == 0) {
             reference.follow(config.refModelMixupAlpha());
@@ -164,19 +171,17 @@ public final class KtoTrainer {
         return loss;
     }
 
-    /// z of some rows: each prompt with the completion of the row before it, the first with the last's. A row
-    /// alone takes that of the row before it in the data.
+    /// z of some rows: each prompt with the completion of a neighbour that answers another one.
     private double kl(List<Judged> of, int[] some) {
         if (config.lossType() != KtoLoss.Type.KTO) {
             return 0;
         }
+        Neighbours neighbours = Neighbours.of(of, some);
+        warn(neighbours.warning());
         List<Judged> mismatched = new ArrayList<>();
         for (int i = 0; i < some.length; i++) {
-            Judged before = of.get(
-                    some.length == 1
-                            ? (some[0] + of.size() - 1) % of.size()
-                            : some[(i + some.length - 1) % some.length]);
-            mismatched.add(new Judged(of.get(some[i]).prompt(), before.completion(), true));
+            Judged lender = of.get(neighbours.lenders()[i]);
+            mismatched.add(new Judged(of.get(some[i]).prompt(), lender.completion(), true));
         }
         double[] sums = new double[2];
         for (int[] piece : pieces(mismatched, allOf(mismatched))) {
@@ -192,21 +197,34 @@ public final class KtoTrainer {
         return mean < 0 ? 0 : mean;
     }
 
+    /// Says it the first time.
+    private void warn(String warning) {
+        if (!warning.isEmpty() && !warned) {
+            warned = true;
+            tracker.event("kl_of_one_prompt", Map.of("message", warning));
+        }
+    }
+
     /// Adds some rows' part of the gradient.
     ///
     /// @return their part of the loss
-    private double accumulate(int[] piece, double z, Window window) {
+    private double accumulate(int[] piece, double z, Window window, long step) {
         try (Scope scope = Scope.open()) {
             Completions batch = batch(rows, piece);
             tokens += batch.tokens();
-            Tensor refLogps = refLogps(batch); // [B]
-            Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
-            Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
-            Loss loss = loss(rows, batch, piece, logps, refLogps, z, window);
-            loss.value().backward();
-            forward.backward(Objects.requireNonNull(logps.grad()), null);
-            observe(tally, rows, piece, batch, forward.logProbs()).add(loss.metrics());
-            return loss.value().item();
+            Tensor refLogps; // [B]
+            try (Phase phase = Phase.of("reference", step)) {
+                refLogps = refLogps(batch);
+            }
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
+                Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
+                Loss loss = loss(rows, batch, piece, logps, refLogps, z, window);
+                loss.value().backward();
+                forward.backward(Objects.requireNonNull(logps.grad()), null);
+                observe(tally, rows, piece, batch, forward.logProbs()).add(loss.metrics());
+                return loss.value().item();
+            }
         }
     }
 

@@ -28,7 +28,7 @@ final class Phase extends Event implements AutoCloseable {
         this.step = step;
     }
 
-    /// Begins a part of a step: `rollout`, `reward`, `reference`, `forward_backward`, `update`.
+    /// Begins a part of a step: `rollout`, `reward`, `old_logps`, `reference`, `kl`, `forward_backward`, `update`.
     ///
     /// @param step steps made before
     static Phase of(String phase, long step) {

@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import dev.manners.BadInput;
 import dev.manners.data.PreferenceRow.Ranking;
 import dev.manners.data.Sampler;
 import dev.manners.files.Json;
@@ -19,7 +20,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -32,7 +33,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///     L = Σ_stages log Σ_{i left} e^{r_i} - Σ_i r_i                   rankings, ties (Plackett and Luce)
 ///
 /// Sources: Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022, arXiv:2203.02155, for all completions of a
-/// prompt in one batch element. The losses and their sources are in [RewardLoss].
+/// prompt in one batch element. The losses and their sources are in [RewardLoss]. The first is for rows that are all
+/// pairs: training asks those that it trains on, evaluation the held-out ones. A row without a margin has margin 0.
 ///
 /// The mean is over the rows of the whole update, so that loss and gradient do not depend on how it is split into
 /// micro-batches. A completion is scored at its last token. Metrics are TRL's, explained in docs/algorithms/reward.md.
@@ -43,6 +45,7 @@ public final class RewardTrainer {
     private final List<Ranking> data;
     private final List<Ranking> heldOut;
     private final boolean pairs;
+    private final boolean heldOutPairs;
     private final BooleanSupplier stop;
     private final Sampler sampler;
     private final Course course;
@@ -57,6 +60,7 @@ public final class RewardTrainer {
     /// @param checkpoints folder of the run's checkpoints, or null for none
     /// @param fingerprint what must be the same for a run to be resumed (hashes of data, tokenizer, base model)
     /// @param stop asked after each update and between batches of an evaluation; true: save, return
+    /// @throws dev.manners.BadInput if rows have margins and their loss has none
     public RewardTrainer(
             ScalarModel model,
             RewardConfig config,
@@ -70,7 +74,9 @@ public final class RewardTrainer {
         this.config = config;
         this.data = List.copyOf(data);
         this.heldOut = List.copyOf(heldOut);
-        this.pairs = data.stream().allMatch(Ranking::isPair) && heldOut.stream().allMatch(Ranking::isPair);
+        this.pairs = data.stream().allMatch(Ranking::isPair);
+        this.heldOutPairs = heldOut.stream().allMatch(Ranking::isPair);
+        requireUseOfMargins(this.data);
         this.stop = stop;
         TrainingConfig training = config.training();
         this.sampler = new Sampler(
@@ -93,6 +99,19 @@ public final class RewardTrainer {
                 stop);
     }
 
+    /// The loss of rankings has no margins, and would leave those of a mixed file out without a word.
+    private static void requireUseOfMargins(List<Ranking> rows) {
+        Optional<Ranking> ranking = rows.stream().filter(r -> !r.isPair()).findFirst();
+        Optional<Ranking> margin = rows.stream().filter(r -> r.margin() != null).findFirst();
+        if (ranking.isPresent() && margin.isPresent()) {
+            throw new BadInput(margin.get().source() + ": has a margin, and "
+                    + ranking.get().source() + " is no pair of a better and a worse completion but a ranking of "
+                    + ranking.get().ranks().length
+                    + ": all rows would have the loss of rankings, which knows no margin. Give pairs alone (the"
+                    + " feedback store's pairs.jsonl), or leave the margins out.");
+        }
+    }
+
     /// Trains from the newest whole checkpoint, or from the start.
     ///
     /// @throws dev.manners.NonFinite if a loss or a gradient is not finite; nothing was updated with it
@@ -112,12 +131,18 @@ public final class RewardTrainer {
                     microBatches.stream().mapToInt(rows -> rows.length).sum());
             // 2. Gradients of the update's mean loss.
             double loss = 0;
-            for (int m = 0; m < microBatches.size(); m++) {
-                loss += accumulate(
-                        microBatches.get(m), window, step * config.training().gradientAccumulationSteps() + m);
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                for (int m = 0; m < microBatches.size(); m++) {
+                    loss += accumulate(
+                            microBatches.get(m),
+                            window,
+                            step * config.training().gradientAccumulationSteps() + m);
+                }
             }
             // 3. The update, unless something is not finite.
-            course.update(loss, learningRate);
+            try (Phase phase = Phase.of("update", step)) {
+                course.update(loss, learningRate);
+            }
             return loss;
         }
 
@@ -185,7 +210,7 @@ public final class RewardTrainer {
                 List<Ranking> some = IntStream.of(piece).mapToObj(data::get).toList();
                 ScoringBatch batch = batch(some);
                 tokens += batch.sequenceTokens();
-                Loss loss = loss(batch.scores(model, dropout), some, window);
+                Loss loss = loss(batch.scores(model, dropout), some, pairs, window);
                 double value = loss.value().item();
                 share += value;
                 seen.add(loss.metrics());
@@ -209,7 +234,8 @@ public final class RewardTrainer {
     }
 
     /// @param scores of all completions of the rows, in order
-    private Loss loss(Tensor scores, List<Ranking> rows, Window window) {
+    /// @param pairs whether the rows are of a set in which all are pairs
+    private Loss loss(Tensor scores, List<Ranking> rows, boolean pairs, Window window) {
         Double center = config.centerRewardsCoefficient();
         if (!pairs) {
             return RewardLoss.plackettLuce(
@@ -218,13 +244,15 @@ public final class RewardTrainer {
         return RewardLoss.bradleyTerry(scores, margins(rows), center, window);
     }
 
+    /// A row without one has 0, so that it does not matter which rows stand in a piece with it.
     private static @Nullable Tensor margins(List<Ranking> rows) {
-        if (rows.stream().anyMatch(r -> r.margin() == null)) {
+        if (rows.stream().allMatch(r -> r.margin() == null)) {
             return null;
         }
         float[] margins = new float[rows.size()];
         for (int i = 0; i < margins.length; i++) {
-            margins[i] = Objects.requireNonNull(rows.get(i).margin()).floatValue();
+            Double margin = rows.get(i).margin();
+            margins[i] = margin == null ? 0 : margin.floatValue();
         }
         return Tensor.of(margins, margins.length);
     }
@@ -254,7 +282,8 @@ public final class RewardTrainer {
                 List<Ranking> some = IntStream.of(piece).mapToObj(heldOut::get).toList();
                 try (Scope scope = Scope.open();
                         NoGrad off = NoGrad.on()) {
-                    Loss part = loss(batch(some).scores(model, Dropout.NONE), some, Window.ofRows(heldOut.size()));
+                    Loss part = loss(
+                            batch(some).scores(model, Dropout.NONE), some, heldOutPairs, Window.ofRows(heldOut.size()));
                     loss += part.value().item();
                     seen.add(part.metrics());
                 }

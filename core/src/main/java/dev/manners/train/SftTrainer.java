@@ -115,12 +115,16 @@ public final class SftTrainer {
                     .sum();
             // 2. Gradients of the window's mean loss.
             double loss = 0;
-            for (int m = 0; m < window.size(); m++) {
-                loss += accumulate(
-                        window.get(m), trained, step * config.training().gradientAccumulationSteps() + m);
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                for (int m = 0; m < window.size(); m++) {
+                    loss += accumulate(
+                            window.get(m), trained, step * config.training().gradientAccumulationSteps() + m);
+                }
             }
             // 3. The update, unless something is not finite.
-            course.update(loss, learningRate);
+            try (Phase phase = Phase.of("update", step)) {
+                course.update(loss, learningRate);
+            }
             return loss;
         }
 

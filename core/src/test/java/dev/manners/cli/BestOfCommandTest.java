@@ -173,6 +173,31 @@ class BestOfCommandTest {
         assertThat(taught.code()).as(taught.err()).isZero();
     }
 
+    /// What recipes/ says is understood, and runs; made small by flags, which win.
+    @Test
+    void itsRecipeRuns() throws IOException {
+        Path run = folder.resolve("run");
+        Manners.Result result = Manners.run(
+                "best-of",
+                TinyModel.write(folder.resolve("base")),
+                rows("What is 1 + 2?", "What is 2 + 1?"),
+                "--config",
+                Path.of(System.getProperty("manners.home", ".."), "recipes", "best-of.yaml"),
+                "--num-generations",
+                2,
+                "--max-new-tokens",
+                6,
+                "--threads",
+                1,
+                "--output-dir",
+                run);
+        assertThat(result.code()).as(result.err()).isZero();
+        assertThat(Files.readString(run.resolve("config.yaml"))).contains("batch_size: 128");
+        assertThat(Manners.json(run.resolve("completions.jsonl")))
+                .hasSize(4)
+                .allSatisfy(c -> assertThat(c.path("score").toString()).contains("numeric_answer"));
+    }
+
     @Test
     void messagesAreAnsweredByAMessageAndWithoutGoldThereIsNone() throws IOException {
         Path run = folder.resolve("run");

@@ -24,6 +24,7 @@ import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// PPO from the command line.
@@ -239,6 +240,15 @@ class PpoCommandTest {
                     .as(file)
                     .isEqualTo(Sha256.of(folder.resolve("a").resolve(file)));
         }
+        // The value model's adapters are merged, and it is still what was trained.
+        JsonNode proof =
+                Manifest.verify(folder.resolve("a/value_model")).extra().path("merge");
+        assertThat(proof.path("probes").asInt()).isEqualTo(6);
+        assertThat(proof.path("tolerance").asDouble()).isEqualTo(1e-4);
+        assertThat(proof.path("largest_relative_difference").asDouble()).isBetween(0.0, 1e-4);
+        assertThat(Files.readString(folder.resolve("a/value_model/README.md")))
+                .contains("| largest_relative_difference | ");
+        assertThat(values(folder.resolve("a/value_model"))).isNotEqualTo(values(reward));
         // With adapters the reference is the policy without them: at first there is no KL, then there is.
         List<ObjectNode> metrics = Manners.json(folder.resolve("a/metrics.jsonl"));
         assertThat(metrics.getFirst().path("objective/kl").asDouble()).isCloseTo(0, within(1e-6));
@@ -265,6 +275,24 @@ class PpoCommandTest {
     private static Path otherTokenizer(Path directory) throws IOException {
         Files.writeString(directory.resolve("tokenizer.json"), "\n", StandardOpenOption.APPEND);
         return directory;
+    }
+
+    /// The reward model would be asked at another token than it was trained on.
+    @Test
+    void promptsOfTwoKindsAreRefused() throws IOException {
+        Path reward = rewardModel("reward", 1);
+        Path chats = folder.resolve("chats.jsonl");
+        Files.writeString(chats, "{\"prompt\": [{\"role\": \"user\", \"content\": \"What is 1 + 1?\"}]}\n");
+        Manners.Result apart =
+                Manners.run(words(folder.resolve("apart"), "--reward-model", reward, "--eval-dataset", chats));
+        assertThat(apart.code()).isEqualTo(2);
+        assertThat(apart.err()).contains("chats.jsonl: prompts are lists of messages, and in", "Expected one kind");
+        Files.writeString(prompts, Files.readString(chats), StandardOpenOption.APPEND);
+        Manners.Result mixed =
+                Manners.run(words(folder.resolve("mixed"), "--reward-model", reward, "--dataset", prompts));
+        assertThat(mixed.code()).isEqualTo(2);
+        assertThat(mixed.err())
+                .contains("prompt is a text in " + prompts + ":1 and a list of messages in " + prompts + ":9");
     }
 
     @Test

@@ -120,6 +120,28 @@ class PreferenceCommandTest {
         }
     }
 
+    /// What recipes/ says is understood, and runs; made small by flags, which win.
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "dpo",
+                "kto",
+                "orpo",
+                "cpo",
+                "cpo --loss-type simpo --beta 2.0 --cpo-alpha 0 --simpo-gamma 1.0" // as its comment says
+            })
+    void itsRecipeRuns(String command) throws IOException {
+        List<String> words = new ArrayList<>(List.of(command.split(" ")));
+        Path recipe = Path.of(System.getProperty("manners.home", ".."), "recipes", words.getFirst() + ".yaml");
+        Path run = folder.resolve("run");
+        words.addAll(List.of("--config", recipe.toString(), "--model", base.toString(), "--dataset", rows.toString()));
+        words.addAll(List.of("--max-steps", "1", "--bf16", "false", "--threads", "1"));
+        words.addAll(List.of("--output-dir", run.toString()));
+        done(words);
+        assertThat(Files.readString(run.resolve("config.yaml"))).contains("gradient_accumulation_steps: 4");
+        assertThat(metrics(run)).anyMatch(m -> m.has("loss"));
+    }
+
     @Test
     void ktoTakesLabelsAndPairs() throws IOException {
         Path labels = folder.resolve("labels.jsonl");

@@ -143,6 +143,51 @@ class RewardTrainingCommandTest {
                         m -> assertThat(m.has("rewards/numeric_answer/mean")).isTrue());
     }
 
+    /// A model that has learned nothing is far from the form; but what it lacks first depends on who opens the
+    /// thinking.
+    @Test
+    void theFormatRewardKnowsWhatTheChatTemplateHasOpened() throws IOException {
+        Path base = TinyModel.write(folder.resolve("base"));
+        Path rows = Files.writeString(folder.resolve("chats.jsonl"), """
+                {"prompt": [{"role": "user", "content": "What is 1 + 1?"}]}
+                {"prompt": [{"role": "user", "content": "What is 2 + 1?"}]}
+                """);
+        Path template = base.resolve("chat_template.jinja");
+        for (String lacking : List.of("no <think>", "no </think>")) {
+            Path output = folder.resolve("run" + lacking.length());
+            Manners.Result result = Manners.run(
+                    "grpo",
+                    base,
+                    rows,
+                    "--reward-funcs",
+                    "format",
+                    "--max-steps",
+                    1,
+                    "--num-generations",
+                    2,
+                    "--per-device-train-batch-size",
+                    4,
+                    "--max-completion-length",
+                    6,
+                    "--logging-steps",
+                    1,
+                    "--bf16",
+                    false,
+                    "--threads",
+                    1,
+                    "--output-dir",
+                    output);
+            assertThat(result.code()).as(result.err()).isZero();
+            assertThat(Manners.json(output.resolve("samples.jsonl")))
+                    .hasSize(4)
+                    .allSatisfy(s -> assertThat(s.toString()).contains("\"" + lacking + "\""));
+            Files.writeString(
+                    template,
+                    Files.readString(template)
+                            .replace("'<|im_start|>assistant\\n'", "'<|im_start|>assistant\\n<think>\\n'"));
+        }
+    }
+
     @Test
     void tr12_twoRunsWriteTheSameBytes() throws IOException {
         Path base = TinyModel.write(folder.resolve("base"));

@@ -182,6 +182,34 @@ class ScalarModelTest {
     }
 
     @Test
+    void anExactCopyComputesInF32AndHasTheSameAdapters() {
+        try (Decoder decoder = Tiny.llama(64, 32, 1, DType.BF16);
+                ScalarModel model = ScalarModel.of(decoder, 1)) {
+            model.attach(new Lora(2, 4, 0, false, List.of("all-linear")), 5);
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                model.trainableByName()
+                        .values()
+                        .forEach(
+                                p -> p.value().detach().copy_(p.value().detach().add(0.01)));
+            }
+            model.refresh();
+            model.saveAdapter(folder, "base");
+            float[] coarse = values(model, IDS);
+            try (ScalarModel exact = model.exact();
+                    Decoder again = Tiny.llama(64, 32, 1);
+                    ScalarModel wanted = ScalarModel.of(again, 1)) {
+                wanted.attach(folder);
+                assertThat(exact.dtype()).isEqualTo(DType.F32);
+                assertThat(values(exact, IDS)).isEqualTo(values(wanted, IDS)).isNotEqualTo(coarse);
+                exact.merge();
+                assertThat(model.lora()).isNotNull();
+                assertThat(values(model, IDS)).isEqualTo(coarse);
+            }
+        }
+    }
+
+    @Test
     void aClassifierOfSeveralLabelsIsRefused() {
         try (Decoder decoder = Tiny.llama(64, 32, 1);
                 ScalarModel model = ScalarModel.of(decoder, 1)) {

@@ -159,7 +159,7 @@ class RewardFuzzTest {
         }
         assertThat(understood).as("answers that were read at all").isGreaterThan(10);
         assertThat(new ChainArithmetic(rule, "answer").score(candidates)).noneMatch(s -> s.verdict() == Verdict.RIGHT);
-        assertThat(new FormatReward(false).score(candidates)).hasSize(COMPLETIONS);
+        assertThat(new FormatReward().score(candidates)).hasSize(COMPLETIONS);
     }
 
     /// Garbage on both sides.

@@ -35,12 +35,12 @@ class ShapingRewardsTest {
     void rl04_theFormatIsTheWholeCompletionAndSaysSomething(String completion, double value) {
         Candidate candidate = Candidates.of(completion.replace('⏎', '\n'), "{}");
 
-        assertThat(Candidates.score(new FormatReward(false), candidate).value()).isEqualTo(value);
+        assertThat(Candidates.score(new FormatReward(), candidate).value()).isEqualTo(value);
     }
 
     @Test
     void aPromptMayHaveOpenedTheThinking() {
-        FormatReward format = new FormatReward(true);
+        FormatReward format = new FormatReward(ids -> "<|im_start|>assistant\n<think>\n");
 
         assertThat(Candidates.score(format, Candidates.of("a</think><answer>b</answer>", "{}"))
                         .value())
@@ -48,6 +48,14 @@ class ShapingRewardsTest {
         assertThat(Candidates.score(format, Candidates.of("<think>a</think><answer>b</answer>", "{}"))
                         .value())
                 .isEqualTo(0);
+        // What was opened and closed, or opened further ahead, is not open.
+        for (String prompt : List.of("<think>\n\n</think>\n\n", "Write <think> first.", "")) {
+            assertThat(Candidates.score(
+                                    new FormatReward(ids -> prompt), Candidates.of("a</think><answer>b</answer>", "{}"))
+                            .value())
+                    .as(prompt)
+                    .isEqualTo(0);
+        }
     }
 
     /// Cosine of 0, 1/2 and almost 1 half turns; values by hand.

@@ -8,9 +8,16 @@ import dev.manners.config.Options;
 import dev.manners.files.Json;
 import dev.manners.reward.Candidate;
 import dev.manners.reward.Score;
+import dev.manners.testing.Shared;
+import dev.manners.testing.Tiny;
+import dev.manners.text.ChatFormat;
+import dev.manners.text.Tokenizer;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.StringNode;
 
 /// Rewards as a recipe names them.
@@ -27,7 +34,12 @@ class RewardFuncsTest {
                 new int[50],
                 true,
                 Json.MAPPER.createObjectNode().put("answer", "\\frac{1}{2}"));
-        return functions.reward(100, null, null).score(List.of(candidate)).getFirst();
+        try (Tokenizer policy = Tiny.tokenizer(null)) {
+            return functions
+                    .reward(policy, 100, null, null)
+                    .score(List.of(candidate))
+                    .getFirst();
+        }
     }
 
     @Test
@@ -45,6 +57,74 @@ class RewardFuncsTest {
                 score(List.of("accuracy,format"), List.of("1, 0.25"), "<think>one of two</think><answer>0.5</answer>");
 
         assertThat(score.value()).isEqualTo(1.25);
+    }
+
+    private static ArrayNode question() {
+        ArrayNode messages = Json.MAPPER.createArrayNode();
+        messages.addObject().put("role", "user").put("content", "What is 1 + 1? Begin with <think>");
+        return messages;
+    }
+
+    /// Whether the form is right, of a completion behind a prompt that a chat template wrote.
+    private static boolean formed(String template, String completion) {
+        ArrayNode messages = question();
+        try (Tokenizer policy = Tiny.tokenizer(template)) {
+            Candidate candidate = new Candidate(
+                    messages,
+                    ChatFormat.of(policy).encode(messages, null, true).ids(),
+                    completion,
+                    new int[50],
+                    true,
+                    Json.MAPPER.createObjectNode());
+            Score score = Options.with(RewardFuncs.class, Map.of("reward_funcs", List.of("format")))
+                    .reward(policy, 100, null, null)
+                    .score(List.of(candidate))
+                    .getFirst();
+            return Objects.requireNonNull(score.value()) == 1;
+        }
+    }
+
+    private static final String INSIDE = "one and one</think><answer>2</answer>";
+
+    @Test
+    void aCompletionBeginsInsideTheThinkingThatItsTemplateHasOpened() {
+        String opening = Tiny.CHATML.replace(
+                "'<|im_start|>assistant\\n' }}{%- endif", "'<|im_start|>assistant\\n<think>\\n' }}{%- endif");
+        assertThat(opening).isNotEqualTo(Tiny.CHATML);
+
+        assertThat(formed(opening, INSIDE)).isTrue();
+        assertThat(formed(opening, "<think>" + INSIDE)).isFalse();
+        assertThat(formed(Tiny.CHATML, INSIDE)).isFalse();
+        assertThat(formed(Tiny.CHATML, "<think>" + INSIDE)).isTrue();
+    }
+
+    /// Templates that are in use, some of which open the thinking (DeepSeek R1, Qwen3 Thinking).
+    @Test
+    void realTemplatesThatOpenTheThinkingAreKnown() {
+        int opening = 0;
+        int others = 0;
+        for (JsonNode one : Json.readObject(Shared.path("data/chat_templates/trl.json"))
+                .path("templates")
+                .values()) {
+            String template = one.path("template").asString();
+            boolean opens;
+            try (Tokenizer policy = Tiny.tokenizer(template)) {
+                opens = ChatFormat.of(policy)
+                        .render(question(), null, true)
+                        .text()
+                        .stripTrailing()
+                        .endsWith("<think>");
+            } catch (BadInput e) {
+                continue; // It needs more than a question.
+            }
+            String name = one.path("name").asString();
+            assertThat(formed(template, INSIDE)).as(name).isEqualTo(opens);
+            assertThat(formed(template, "<think>" + INSIDE)).as(name).isEqualTo(!opens);
+            opening += opens ? 1 : 0;
+            others += opens ? 0 : 1;
+        }
+        assertThat(opening).isGreaterThanOrEqualTo(10);
+        assertThat(others).isGreaterThanOrEqualTo(20);
     }
 
     @Test

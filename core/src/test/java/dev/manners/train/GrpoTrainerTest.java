@@ -583,7 +583,7 @@ class GrpoTrainerTest {
                 norms.add(told.metrics.stream()
                         .map(m -> Objects.requireNonNull(m.get("grad_norm")))
                         .toList());
-                if (options == adaptive) {
+                if (options.equals(adaptive)) {
                     assertThat(told.metrics)
                             .extracting(m -> m.get("entropy_coef"))
                             .containsExactly(0.5, 1.0, 1.0, 1.0);

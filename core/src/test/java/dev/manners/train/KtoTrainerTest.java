@@ -150,7 +150,8 @@ class KtoTrainerTest {
         assertThat(ownBase.metrics.getLast().get("rewards/margins")).isGreaterThan(0.1);
     }
 
-    /// The KL term too is of the whole update. Two models are policy and reference in turn: of one of them it is not 0.
+    /// The KL term too is of the whole update, whatever prompts its micro-batches share. Two models are policy and
+    /// reference in turn: of one of them it is not 0.
     @ParameterizedTest
     @ValueSource(strings = {"kto", "apo_zero_unpaired"})
     void tr18_accumulationIsOneBigBatch(String loss) {
@@ -192,7 +193,7 @@ class KtoTrainerTest {
                 Decoder two = other()) {
             Decoder policy = swapped ? two : one;
             Decoder reference = swapped ? one : two;
-            trainer(policy, reference, config, rows(16, SEED), List.of(), told, null, () -> false)
+            trainer(policy, reference, config, sideBySide(16, 3), List.of(), told, null, () -> false)
                     .train();
         }
         return told.metrics;
@@ -241,6 +242,67 @@ class KtoTrainerTest {
         }
     }
 
+    /// Two rows of each prompt, one behind the other: each prompt is given the two completions of the other.
+    @Test
+    void rowsOfOnePromptSideBySideAreNoNeighbours() {
+        List<Judged> data = sideBySide(4, 2);
+        int[] lenders = {2, 3, 0, 1};
+        try (Decoder one = tiny();
+                Decoder two = other()) {
+            double mean = 0;
+            for (int i = 0; i < 4; i++) {
+                Judged mixed =
+                        new Judged(data.get(i).prompt(), data.get(lenders[i]).completion(), true);
+                mean += (logp(one, mixed) - logp(two, mixed)) / 4;
+            }
+            assertThat(z(one, two, data, 1)).isEqualTo(Math.max(0, mean), within(1e-3));
+            assertThat(z(two, one, data, 1)).isEqualTo(Math.max(0, -mean), within(1e-3));
+            assertThat(Math.abs(mean)).isGreaterThan(0.01);
+        }
+    }
+
+    /// Rows of which so many, one behind the other, answer one prompt.
+    private static List<Judged> sideBySide(int count, int together) {
+        List<Judged> rows = new ArrayList<>();
+        for (Judged row : rows(count, SEED)) {
+            int[] prompt =
+                    rows.size() % together == 0 ? row.prompt() : rows.getLast().prompt();
+            rows.add(new Judged(prompt.clone(), row.completion(), row.desirable()));
+        }
+        return rows;
+    }
+
+    @Test
+    void anUpdateOfOnePromptIsToldOnce() {
+        SftTrainerTest.Told told = new SftTrainerTest.Told();
+        SftTrainerTest.Told larger = new SftTrainerTest.Told();
+        try (Decoder policy = tiny();
+                Decoder reference = other()) {
+            trainer(
+                            policy,
+                            reference,
+                            config(Map.of("max_steps", 4)),
+                            sideBySide(16, 4),
+                            List.of(),
+                            told,
+                            null,
+                            () -> false)
+                    .train();
+            trainer(
+                            policy,
+                            reference,
+                            config(Map.of("max_steps", 2, "gradient_accumulation_steps", 2)),
+                            sideBySide(16, 4),
+                            List.of(),
+                            larger,
+                            null,
+                            () -> false)
+                    .train();
+        }
+        assertThat(told.events).containsOnlyOnce("kl_of_one_prompt");
+        assertThat(larger.events).contains("started").doesNotContain("kl_of_one_prompt");
+    }
+
     @Test
     void oneRowHasNoNeighbour() {
         try (Decoder policy = tiny();
@@ -276,6 +338,31 @@ class KtoTrainerTest {
                 assertThat(rows).anyMatch(r -> Arrays.equals(r.completion(), pair.chosen()) && r.desirable());
                 assertThat(rows).anyMatch(r -> Arrays.equals(r.completion(), pair.rejected()) && !r.desirable());
             }
+        }
+    }
+
+    /// As the feedback store exports rankings of four: six pairs of a prompt, one behind the other.
+    @Test
+    void pairsOfOneRankingAreDealtApart() {
+        List<Pair> pairs = new ArrayList<>();
+        for (Pair pair : DpoTrainerTest.pairs(5, SEED)) {
+            for (int i = 0; i < 6; i++) {
+                pairs.add(new Pair(pair.prompt().clone(), new int[] {3 + i}, new int[] {20 + i}));
+            }
+        }
+        List<Judged> rows = Judged.unpaired(pairs);
+        assertThat(rows).hasSize(60);
+        assertThat(rows.stream().filter(Judged::desirable)).hasSize(30);
+        for (int i = 1; i < rows.size(); i++) {
+            assertThat(rows.get(i).prompt())
+                    .as("row " + i)
+                    .isNotEqualTo(rows.get(i - 1).prompt());
+        }
+        for (int i = 0; i < 6; i++) {
+            int[] good = {3 + i};
+            assertThat(rows.stream().filter(r -> Arrays.equals(r.completion(), good)))
+                    .hasSize(5)
+                    .allMatch(Judged::desirable);
         }
     }
 

@@ -189,6 +189,73 @@ class RewardTrainerTest {
         }
     }
 
+    /// The same rows with a margin of 0 where they have none, and the same update cut into its rows.
+    @Test
+    void tr18_marginsOfSomeRowsDoNotDependOnHowTheBatchIsCut() {
+        List<Ranking> some = new ArrayList<>();
+        List<Ranking> filled = new ArrayList<>();
+        for (Ranking row : pairs(24, SEED, 2.0)) {
+            boolean without = some.size() % 3 == 0;
+            some.add(without ? margin(row, null) : row);
+            filled.add(without ? margin(row, 0.0) : row);
+        }
+        List<Map<String, Double>> whole = told(config(3, 8, 1, 1e-3), some);
+        assertThat(whole).isEqualTo(told(config(3, 8, 1, 1e-3), filled));
+        List<Map<String, Double>> split = told(config(3, 1, 8, 1e-3), some);
+        for (int i = 0; i < whole.size(); i++) {
+            double wanted = whole.get(i).getOrDefault("loss", Double.NaN);
+            assertThat(split.get(i).get("loss")).isEqualTo(wanted, within((i == 0 ? 2e-6 : 1e-4) * wanted));
+        }
+        double none =
+                told(config(3, 8, 1, 1e-3), pairs(24, SEED, null)).getFirst().getOrDefault("loss", Double.NaN);
+        assertThat(whole.getFirst().getOrDefault("loss", Double.NaN)).isGreaterThan(none + 0.5);
+    }
+
+    private static Ranking margin(Ranking row, @Nullable Double margin) {
+        return new Ranking(row.prompt(), row.completions(), row.ranks(), margin, row.source());
+    }
+
+    @Test
+    void heldOutRowsDoNotChooseTheLossThatIsTrained() {
+        List<Ranking> data = pairs(8, SEED, 2.0);
+        List<Map<String, Double>> alone = told(config(2, 4, 1, 1e-3), data);
+        List<Map<String, Double>> beside = new ArrayList<>();
+        for (List<Ranking> heldOut : List.of(rankings(8, SEED), pairs(8, SEED + 1, null))) {
+            SftTrainerTest.Told told = new SftTrainerTest.Told();
+            try (ScalarModel model = tiny()) {
+                new RewardTrainer(model, config(2, 4, 1, 1e-3), data, heldOut, told, null, Map.of(), () -> false)
+                        .train();
+            }
+            assertThat(told.metrics)
+                    .filteredOn(line -> line.containsKey("loss"))
+                    .isEqualTo(alone);
+            told.metrics.stream()
+                    .filter(line -> line.containsKey("eval_loss"))
+                    .findFirst()
+                    .ifPresent(beside::add);
+        }
+        // Each set by the loss of its own: of K completions the log of K!, where nothing is learned yet.
+        assertThat(beside).hasSize(2);
+        assertThat(beside.get(0).getOrDefault("eval_loss", Double.NaN)).isGreaterThan(1);
+        assertThat(beside.get(1).getOrDefault("eval_loss", Double.NaN)).isLessThan(1);
+        assertThat(alone.getFirst().getOrDefault("loss", Double.NaN)).isGreaterThan(1.5);
+    }
+
+    @Test
+    void marginsBesideRankingsAreRefused() {
+        List<Ranking> data = new ArrayList<>(pairs(2, SEED, null));
+        data.add(margin(pairs(1, SEED, null).getFirst(), 1.0));
+        Ranking three = rankings(2, SEED).get(1);
+        data.add(new Ranking(three.prompt(), three.completions(), three.ranks(), null, "rows.jsonl:4"));
+        try (ScalarModel model = tiny()) {
+            assertThatThrownBy(() -> trainer(model, config(1, 4, 1, 1e-3), data, Tracker.none(), null, () -> false))
+                    .isInstanceOf(BadInput.class)
+                    .hasMessageContaining("row 0: has a margin, and rows.jsonl:4 is no pair")
+                    .hasMessageContaining("a ranking of 3")
+                    .hasMessageContaining("leave the margins out");
+        }
+    }
+
     /// 300 tokens a row make pieces of a few rows each.
     @Test
     void tr18_piecesOfAMicroBatchAddUp() {
