@@ -249,7 +249,7 @@ class BestOfCommandTest {
     void tr06_interruptedAndResumedIsByteIdentical() throws Exception {
         assumeThat(System.getProperty("os.name")).doesNotStartWith("Windows");
         Path rows = rows(Stream.iterate(0, i -> i + 1)
-                .limit(60)
+                .limit(150)
                 .map(i -> "What is " + i + " + 1?")
                 .toArray());
         Path straight = folder.resolve("straight");

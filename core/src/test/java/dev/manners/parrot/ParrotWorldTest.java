@@ -48,7 +48,7 @@ class ParrotWorldTest {
             digest.update(Files.readAllBytes(directory.resolve(file)));
         }
         assertThat(HexFormat.of().formatHex(digest.digest()))
-                .isEqualTo("78026d320e7f3c2d5fdb7b5fae1e37dad95b499f5d343272a17470d143e418a8");
+                .isEqualTo("2e9e989110fcd030391e70861ef1d25c4501274a227425bbc592496089365a85");
     }
 
     @Test

@@ -40,6 +40,7 @@ class StudyTest {
                 "seeds=7, 8",
                 "comparisons=2, 4",
                 "optimised_on=4",
+                "ensemble_on=2",
                 "members=2",
                 "world.feedback_prompts=60",
                 "likeable_dpo.per_device_train_batch_size=2",
