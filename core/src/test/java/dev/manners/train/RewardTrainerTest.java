@@ -234,10 +234,20 @@ class RewardTrainerTest {
                     .findFirst()
                     .ifPresent(beside::add);
         }
-        // Each set by the loss of its own: of K completions the log of K!, where nothing is learned yet.
+        // Each set by the loss of its own, of pairs before anything is learned -log σ of what the better one has more.
         assertThat(beside).hasSize(2);
-        assertThat(beside.get(0).getOrDefault("eval_loss", Double.NaN)).isGreaterThan(1);
-        assertThat(beside.get(1).getOrDefault("eval_loss", Double.NaN)).isLessThan(1);
+        double loss = 0;
+        List<Ranking> pairs = pairs(8, SEED + 1, null);
+        try (ScalarModel model = tiny()) {
+            List<float[]> scores = Objects.requireNonNull(RewardTrainer.scores(model, pairs, () -> false));
+            for (int i = 0; i < pairs.size(); i++) {
+                int better = pairs.get(i).ranks()[0] < pairs.get(i).ranks()[1] ? 0 : 1;
+                float[] s = scores.get(i);
+                loss += Math.log1p(Math.exp(s[1 - better] - s[better])) / pairs.size();
+            }
+        }
+        assertThat(beside.get(1).get("eval_loss")).isEqualTo(loss, within(1e-5));
+        assertThat(beside.get(0).get("eval_loss")).isNotCloseTo(loss, within(1e-3));
         assertThat(alone.getFirst().getOrDefault("loss", Double.NaN)).isGreaterThan(1.5);
     }
 
