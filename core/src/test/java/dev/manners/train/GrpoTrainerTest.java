@@ -335,11 +335,12 @@ class GrpoTrainerTest {
     @Test
     void groupsOfLikeRewardsAreReplacedByOtherPrompts() {
         // Only every third prompt's completions differ in reward; of the others' some cannot be scored.
-        Reward picky = reward(
-                "picky",
-                c -> c.columns().path("answer").asInt() % 3 == 0
-                        ? share(c.completionIds())
-                        : c.completionIds().length % 2 == 0 ? 1.0 : null);
+        Reward picky = reward("picky", c -> {
+            if (c.columns().path("answer").asInt() % 3 == 0) {
+                return share(c.completionIds());
+            }
+            return c.completionIds().length % 2 == 0 ? Double.valueOf(1) : null;
+        });
         try (LoadedModel model = TinyModel.make(SEED)) {
             Rollouts rollouts = rollouts(model, grpo(small(1)), picky, () -> false);
             Rollout plain = Objects.requireNonNull(rollouts.at(0, 4, 4));

@@ -243,7 +243,9 @@ class RewardTrainerTest {
             for (int i = 0; i < pairs.size(); i++) {
                 int better = pairs.get(i).ranks()[0] < pairs.get(i).ranks()[1] ? 0 : 1;
                 float[] s = scores.get(i);
+                double center = Objects.requireNonNull(config(2, 4, 1, 1e-3).centerRewardsCoefficient());
                 loss += Math.log1p(Math.exp(s[1 - better] - s[better])) / pairs.size();
+                loss += center * Math.pow(s[0] + s[1], 2) / pairs.size();
             }
         }
         assertThat(beside.get(1).get("eval_loss")).isEqualTo(loss, within(1e-5));
