@@ -11,8 +11,7 @@ import java.util.function.Function;
 /// it below a verifier.
 ///
 /// Where the prompt ends with `<think>`, and perhaps white space, as many chat templates write it, the completion
-/// begins
-/// inside it: then it may not come again.
+/// begins inside it: then it may not come again.
 ///
 /// @param promptText a prompt's tokens as the text that the policy saw, control tokens included
 public record FormatReward(Function<int[], String> promptText) implements Reward {

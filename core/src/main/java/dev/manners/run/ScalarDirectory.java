@@ -23,8 +23,7 @@ public final class ScalarDirectory {
     // ---- from the disk
 
     /// What is wrong with a directory at the first look, weights unread. An adapter is as good as a model if its base
-    /// is
-    /// where it says.
+    /// is where it says.
     static List<String> problems(Path directory) {
         if (!AdapterFiles.isAdapter(directory)) {
             return ModelDirectory.problems(directory, null);

@@ -172,7 +172,12 @@ final class Course implements AutoCloseable {
                 return interrupted();
             }
         }
-        return new Outcome(steps, false, meanLoss(), Double.isNaN(evalLoss) ? null : evalLoss, verdict());
+        return new Outcome(
+                steps,
+                false,
+                meanLoss(),
+                Double.isNaN(evalLoss) ? null : evalLoss,
+                health == null ? null : health.conclude());
     }
 
     /// Applies the gradients that the parameters hold, clipped by their global norm.
@@ -266,15 +271,6 @@ final class Course implements AutoCloseable {
     private Outcome interrupted() {
         tracker.event("interrupted", Map.of("step", steps));
         return new Outcome(steps, true, meanLoss(), null, null);
-    }
-
-    private Health.@Nullable Verdict verdict() {
-        if (health == null) {
-            return null;
-        }
-        Health.Verdict verdict = health.verdict();
-        tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
-        return verdict;
     }
 
     /// NaN: of no update.

@@ -147,8 +147,7 @@ public final class GrpoTrainer {
         try (course) {
             Outcome outcome = course.run();
             if (!outcome.interrupted() || health.stopped()) {
-                Health.Verdict verdict = health.verdict();
-                tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+                health.conclude();
             }
             return outcome;
         }

@@ -289,6 +289,13 @@ public final class Health {
         return new Verdict(rises() > 0 ? "healthy" : "flat", prepend(trend, reasons));
     }
 
+    /// The verdict, told to the tracker as the event `verdict`.
+    Verdict conclude() {
+        Verdict verdict = verdict();
+        tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+        return verdict;
+    }
+
     private static List<String> prepend(String first, List<String> others) {
         List<String> all = new ArrayList<>();
         all.add(first);

@@ -120,8 +120,7 @@ public final class PpoTrainer {
         try (course) {
             Outcome outcome = course.run();
             if (!outcome.interrupted() || health.stopped()) {
-                Health.Verdict verdict = health.verdict();
-                tracker.event("verdict", Map.of("verdict", verdict.word(), "reasons", verdict.reasons()));
+                health.conclude();
             }
             return outcome;
         }
@@ -282,15 +281,12 @@ public final class PpoTrainer {
             }
         }
         // Per token the penalty for leaving the reference, and on the last the score.
-        double[] scores = samples.stream().mapToDouble(this::score).toArray();
-        List<@Nullable Double> ofEach = new ArrayList<>();
-        for (double score : scores) {
-            ofEach.add(score);
-        }
+        List<@Nullable Double> scores = new ArrayList<>();
+        samples.forEach(s -> scores.add(score(s)));
         double[] kl = new double[values.length];
         tell(samples, scores, oldLogps, refLogps, tokens, states, kl);
         Segments overStates = Segments.of(states);
-        double[] rewards = Advantages.tokenRewards(overStates, ofEach, kl, controller.coefficient());
+        double[] rewards = Advantages.tokenRewards(overStates, scores, kl, controller.coefficient());
         if (config.whitenRewards()) {
             rewards = Advantages.whiten(overStates, rewards, false);
         }
@@ -324,7 +320,7 @@ public final class PpoTrainer {
     /// Fills in each token's KL, and takes down what the step's episodes were like.
     private void tell(
             List<Rollout.Sample> samples,
-            double[] scores,
+            List<@Nullable Double> scores,
             float[] oldLogps,
             float[] refLogps,
             int[] tokens,
@@ -344,7 +340,7 @@ public final class PpoTrainer {
         }
         int n = samples.size();
         double penalty = -controller.coefficient() * kls;
-        double score = Arrays.stream(scores).sum();
+        double score = scores.stream().mapToDouble(Objects::requireNonNull).sum();
         seen.mean("objective/kl", kls, n)
                 .mean("kl_per_token", kls, token)
                 .mean("objective/entropy", entropy, n)

@@ -571,8 +571,7 @@ class GrpoTrainerTest {
     }
 
     /// The factor rises while entropy is at or below its target. The first update knows of no entropy yet and has no
-    /// bonus;
-    /// from the second on there is one, and the model is another than without.
+    /// bonus; from the second on there is one, and the model is another than without.
     @Test
     void theEntropyBonusMovesWithTheEntropyAndIsRestored() throws IOException {
         Map<String, Object> adaptive =
