@@ -37,9 +37,18 @@ public record CosineLengthReward(
         }
     }
 
-    /// With the values of Hugging Face's open-r1: 1 to 0.5 for right, -1 to -0.5 for wrong answers; exceeded -1.
-    public CosineLengthReward(Reward accuracy, int maxLength) {
-        this(accuracy, maxLength, 1, 0.5, -1, -0.5, -1);
+    /// With open-r1's names of the values; its defaults are 1 to 0.5 for right, -1 to -0.5 for wrong answers. What is
+    /// too
+    /// long gets what a wrong answer without a token gets.
+    public CosineLengthReward(Reward accuracy, int maxLength, RuleConfig values) {
+        this(
+                accuracy,
+                maxLength,
+                values.cosineMaxValueCorrect(),
+                values.cosineMinValueCorrect(),
+                values.cosineMinValueWrong(),
+                values.cosineMaxValueWrong(),
+                values.cosineMinValueWrong());
     }
 
     @Override

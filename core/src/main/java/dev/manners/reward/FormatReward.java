@@ -1,6 +1,8 @@
 package dev.manners.reward;
 
 import dev.manners.text.Tokenizer;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.function.Function;
 
@@ -35,17 +37,19 @@ public record FormatReward(Function<int[], String> promptText) implements Reward
 
     @Override
     public List<Score> score(List<Candidate> candidates) {
-        return candidates.stream()
-                .map(candidate -> {
-                    String problem =
-                            problem(opened(candidate) ? "<think>" + candidate.completion() : candidate.completion());
-                    return Score.of(name(), problem.isEmpty() ? 1 : 0, problem.isEmpty() ? "well-formed" : problem);
-                })
-                .toList();
+        // Completions of a prompt share its tokens.
+        IdentityHashMap<int[], Boolean> opened = new IdentityHashMap<>();
+        List<Score> scores = new ArrayList<>();
+        for (Candidate candidate : candidates) {
+            boolean inside = opened.computeIfAbsent(candidate.promptIds(), this::opens);
+            String problem = problem(inside ? "<think>" + candidate.completion() : candidate.completion());
+            scores.add(Score.of(name(), problem.isEmpty() ? 1 : 0, problem.isEmpty() ? "well-formed" : problem));
+        }
+        return scores;
     }
 
-    private boolean opened(Candidate candidate) {
-        return promptText.apply(candidate.promptIds()).stripTrailing().endsWith("<think>");
+    private boolean opens(int[] prompt) {
+        return promptText.apply(prompt).stripTrailing().endsWith("<think>");
     }
 
     private static String problem(String text) {

@@ -4,13 +4,15 @@ import java.util.List;
 
 /// How much of an expected text a completion gives before it first departs from it, for tasks whose answers are written
 /// from left to right: every character that is right, up to the first that is not, earns 1 / (characters expected + 1),
-/// and the whole text with the end of the completion behind it earns 1.
+/// and the whole text with the end of the completion behind it the last of these shares.
 ///
 /// Dense where an exact match is all or nothing: a policy that knows nothing finds a first right character by chance.
-/// After verl's reward for arithmetic sequences, which never gives the share of the end.
+/// verl's reward for arithmetic sequences never gives the last share: where some prompts ask for nothing, a policy that
+/// knows nothing learns sooner to end at once than to answer.
 ///
 /// @param column with the text expected; may be empty: then only the end is
-public record PrefixMatch(String column) implements Reward {
+/// @param end whether the end's share is given
+public record PrefixMatch(String column, boolean end) implements Reward {
 
     @Override
     public String name() {
@@ -33,7 +35,7 @@ public record PrefixMatch(String column) implements Reward {
         while (right < most && text.charAt(right) == candidate.completion().charAt(right)) {
             right++;
         }
-        boolean whole = candidate.finished() && candidate.completion().equals(text);
+        boolean whole = end && candidate.finished() && candidate.completion().equals(text);
         return Score.of(
                 name(),
                 (right + (whole ? 1.0 : 0)) / (text.length() + 1),

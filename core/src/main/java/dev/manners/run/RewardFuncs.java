@@ -18,6 +18,7 @@ import dev.manners.reward.PrefixMatch;
 import dev.manners.reward.RegexMatch;
 import dev.manners.reward.RepetitionPenalty;
 import dev.manners.reward.Reward;
+import dev.manners.reward.RuleConfig;
 import dev.manners.reward.SoftOverlongPunishment;
 import dev.manners.reward.Verifier;
 import dev.manners.reward.WeightedReward;
@@ -42,6 +43,7 @@ import org.jspecify.annotations.Nullable;
 
 /// Which rewards a run learns from, by name, and how much each counts.
 ///
+/// @param rules details of those that a rule gives
 /// @param code of the reward `code`; null: it is not among them
 /// @param judge of `judge` and `pairwise_judge`; likewise
 public record RewardFuncs(
@@ -76,8 +78,7 @@ public record RewardFuncs(
         @Key(value = "Column with the answer expected", byDefault = "answer")
         String answerColumn,
 
-        @Key(value = "Tokens before the longest completion over which soft_overlong grows", byDefault = "64", min = 0)
-        int softPunishCache,
+        RuleConfig rules,
 
         @Nullable CodeConfig code,
 
@@ -131,8 +132,6 @@ public record RewardFuncs(
         PAIRWISE_JUDGE,
         REWARD_MODEL
     }
-
-    private static final int REPEATED = 4;
 
     @Override
     public List<String> problems() {
@@ -224,7 +223,7 @@ public record RewardFuncs(
                 weights,
                 answerRule,
                 answerColumn,
-                softPunishCache,
+                rules,
                 code,
                 judge);
     }
@@ -288,24 +287,26 @@ public record RewardFuncs(
         String called = lower(name);
         return switch (name) {
             case ACCURACY -> new Verifier(called, answerRule, new MathEquivalence(answerColumn));
-            case NUMERIC_ANSWER -> new Verifier(called, answerRule, new NumericAnswer(answerColumn, 0));
+            case NUMERIC_ANSWER ->
+                new Verifier(called, answerRule, new NumericAnswer(answerColumn, rules.numericTolerance()));
             case EXACT_MATCH -> new Verifier(called, answerRule, new ExactMatch(answerColumn, false));
             case REGEX_MATCH -> new Verifier(called, answerRule, new RegexMatch(answerColumn));
             case MULTIPLE_CHOICE -> new Verifier(called, answerRule, new MultipleChoice(answerColumn, "choices"));
             case COUNTDOWN -> new Verifier(called, answerRule, new Countdown("target", "nums"));
             case CHAIN_ARITHMETIC -> new ChainArithmetic(answerRule, answerColumn);
-            case PREFIX_MATCH -> new PrefixMatch(answerColumn);
+            case PREFIX_MATCH -> new PrefixMatch(answerColumn, rules.prefixMatchEnd());
             case JSON_SCHEMA -> new Verifier(called, answerRule, new JsonSchema("schema"));
             case INSTRUCTIONS ->
                 new Verifier(called, AnswerRule.WHOLE, new InstructionChecks("instruction_id_list", "kwargs"));
             case LENGTH_COSINE ->
                 new CosineLengthReward(
                         of(verified().findFirst().orElseThrow(), policy, maxCompletionLength, learned, judging),
-                        maxCompletionLength);
+                        maxCompletionLength,
+                        rules);
             case FORMAT -> FormatReward.of(policy);
-            case REPETITION -> new RepetitionPenalty(REPEATED, -1);
+            case REPETITION -> new RepetitionPenalty(rules.repetitionNgrams(), rules.repetitionMaxPenalty());
             case SOFT_OVERLONG ->
-                new SoftOverlongPunishment(maxCompletionLength, Math.min(softPunishCache, maxCompletionLength));
+                new SoftOverlongPunishment(maxCompletionLength, Math.min(rules.softPunishCache(), maxCompletionLength));
             case CODE -> CodeReward.open(Objects.requireNonNull(code));
             case JUDGE -> new RubricJudge(Objects.requireNonNull(judging), rubric());
             case PAIRWISE_JUDGE -> new WinRates(new PairwiseJudge(Objects.requireNonNull(judging), rubric()));

@@ -288,7 +288,7 @@ public final class Study {
 
         /// @param of whose combination is optimised
         private Outcome ensemble(String name, List<ScalarModel> all, List<ScalarModel> of) {
-            RlooConfig config = seeded(recipe.likeableRloo());
+            RlooConfig config = seeded(recipe.ensembleRloo());
             try (LoadedModel policy = sft();
                     LoadedModel reference = sft()) {
                 Reward optimised = new Ensemble(

@@ -23,8 +23,14 @@ import java.util.Map;
 /// several.
 ///
 /// @param stories the story's recipe for each seed
+/// @param ensembleRloo how policies are optimised against one reward model and against several
 public record StudyRecipe(
-        Top top, List<ParrotRecipe> stories, DpoConfig likeableDpo, GrpoConfig likeableGrpo, RlooConfig likeableRloo) {
+        Top top,
+        List<ParrotRecipe> stories,
+        DpoConfig likeableDpo,
+        GrpoConfig likeableGrpo,
+        RlooConfig likeableRloo,
+        RlooConfig ensembleRloo) {
 
     /// What stands outside all sections.
     public record Top(
@@ -76,7 +82,7 @@ public record StudyRecipe(
         }
     }
 
-    private static final List<String> SECTIONS = List.of("likeable_dpo", "likeable_grpo", "likeable_rloo");
+    private static final List<String> SECTIONS = List.of("likeable_dpo", "likeable_grpo", "likeable_rloo", "ensemble_rloo");
 
     /// Binds a study's options and those of its story; what the study says of the story goes before.
     ///
@@ -106,7 +112,8 @@ public record StudyRecipe(
                 List.copyOf(stories),
                 options.section(SECTIONS.get(0)).bind(DpoConfig.class),
                 options.section(SECTIONS.get(1)).bind(GrpoConfig.class),
-                options.section(SECTIONS.get(2)).bind(RlooConfig.class));
+                options.section(SECTIONS.get(2)).bind(RlooConfig.class),
+                options.section(SECTIONS.get(3)).bind(RlooConfig.class));
         recipe.requireEqualBudgets();
         return recipe;
     }
@@ -145,6 +152,7 @@ public record StudyRecipe(
         Options.toMap(likeableDpo).forEach((key, value) -> resolved.put("likeable_dpo." + key, value));
         Options.toMap(likeableGrpo).forEach((key, value) -> resolved.put("likeable_grpo." + key, value));
         Options.toMap(likeableRloo).forEach((key, value) -> resolved.put("likeable_rloo." + key, value));
+        Options.toMap(ensembleRloo).forEach((key, value) -> resolved.put("ensemble_rloo." + key, value));
         return resolved;
     }
 }

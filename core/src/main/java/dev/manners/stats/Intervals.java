@@ -20,13 +20,60 @@ public final class Intervals {
         if (n == 0) {
             return Interval.undefined();
         }
-        double p = (double) successes / n;
-        double scale = 1 / (1 + Z * Z / n);
-        double centre = scale * (p + Z * Z / (2.0 * n));
-        double half = scale * Z * Math.sqrt(p * (1 - p) / n + Z * Z / (4.0 * n * n));
-        // At 0 and n the exact limit is 0 and 1; rounding would leave it a hair beside.
-        double low = successes == 0 ? 0 : Math.min(p, centre - half);
-        double high = successes == n ? 1 : Math.max(p, centre + half);
+        return wilson((double) successes / n, (double) n, n);
+    }
+
+    /// The rate of successes in trials of which some belong together and may depend on each other, such as the
+    /// comparisons of one ranking: Wilson's interval with the effective sample size n / deff in place of n (Rao
+    /// and Scott 1992, Biometrics 48:577). deff is how much the clusters raise the rate's variance (the ratio
+    /// estimator's) above that of independent trials, and never below 1: the interval is never narrower than
+    /// [#wilson(long, long)].
+    ///
+    /// Where all trials succeed or none does there is no variance to see; then each cluster counts as one trial.
+    ///
+    /// @param successes of each cluster
+    /// @param trials of each cluster; those without any are left out
+    public static Interval wilsonOfClusters(long[] successes, long[] trials) {
+        if (successes.length != trials.length) {
+            throw new IllegalArgumentException(
+                    "successes of " + successes.length + " clusters and trials of " + trials.length);
+        }
+        long right = 0;
+        long n = 0;
+        long clusters = 0;
+        long largest = 0;
+        for (int c = 0; c < trials.length; c++) {
+            checkCounts(successes[c], trials[c]);
+            right += successes[c];
+            n += trials[c];
+            clusters += trials[c] > 0 ? 1 : 0;
+            largest = Math.max(largest, trials[c]);
+        }
+        if (largest <= 1) {
+            return wilson(right, n);
+        }
+        double p = (double) right / n;
+        if (right == 0 || right == n || clusters == 1) {
+            return wilson(p, (double) clusters, n);
+        }
+        double squares = 0;
+        for (int c = 0; c < trials.length; c++) {
+            double off = successes[c] - p * trials[c];
+            squares += off * off;
+        }
+        double variance = squares / ((double) n * n) * clusters / (clusters - 1);
+        double deff = Math.max(1, variance / (p * (1 - p) / n));
+        return wilson(p, n / deff, n);
+    }
+
+    /// @param effective independent trials that say as much
+    private static Interval wilson(double p, double effective, long n) {
+        double scale = 1 / (1 + Z * Z / effective);
+        double centre = scale * (p + Z * Z / (2.0 * effective));
+        double half = scale * Z * Math.sqrt(p * (1 - p) / effective + Z * Z / (4.0 * effective * effective));
+        // At 0 and 1 the exact limit is 0 and 1; rounding would leave it a hair beside.
+        double low = p == 0 ? 0 : Math.min(p, centre - half);
+        double high = p == 1 ? 1 : Math.max(p, centre + half);
         return new Interval(p, low, high, n);
     }
 

@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.manners.config.Options;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -12,6 +14,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /// Format, length, repetition.
 class ShapingRewardsTest {
+
+    private static final RuleConfig RULES = Options.with(RuleConfig.class, Map.of());
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
@@ -74,7 +78,7 @@ class ShapingRewardsTest {
     })
     void lengthAlongACosine(double accuracy, int length, boolean finished, double value) {
         Score score = Candidates.score(
-                new CosineLengthReward(constant(accuracy), 100), Candidates.ofLength(length, finished));
+                new CosineLengthReward(constant(accuracy), 100, RULES), Candidates.ofLength(length, finished));
 
         assertThat(Objects.requireNonNull(score.value())).isEqualTo(value, within(1e-8));
         assertThat(score.parts()).hasSize(1);
@@ -83,7 +87,7 @@ class ShapingRewardsTest {
     @Test
     void whatCannotBeJudgedHasNoLengthRewardEither() {
         Score score = Candidates.score(
-                new CosineLengthReward(fixed(Score.none("accuracy", "no answer column")), 100),
+                new CosineLengthReward(fixed(Score.none("accuracy", "no answer column")), 100, RULES),
                 Candidates.ofLength(5, true));
 
         assertThat(score.value()).isNull();

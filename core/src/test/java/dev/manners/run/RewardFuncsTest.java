@@ -2,6 +2,7 @@ package dev.manners.run;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.manners.BadInput;
 import dev.manners.config.Options;
@@ -12,6 +13,7 @@ import dev.manners.testing.Shared;
 import dev.manners.testing.Tiny;
 import dev.manners.text.ChatFormat;
 import dev.manners.text.Tokenizer;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -57,6 +59,82 @@ class RewardFuncsTest {
                 score(List.of("accuracy,format"), List.of("1, 0.25"), "<think>one of two</think><answer>0.5</answer>");
 
         assertThat(score.value()).isEqualTo(1.25);
+    }
+
+    private static Score ruled(String name, Map<String, Object> options, String answer, String completion, int... ids) {
+        Map<String, Object> all = new HashMap<>(options);
+        all.put("reward_funcs", List.of(name));
+        all.put("answer_rule", "whole");
+        Candidate candidate = new Candidate(
+                StringNode.valueOf("?"),
+                new int[0],
+                completion,
+                ids,
+                true,
+                Json.MAPPER.createObjectNode().put("answer", answer));
+        try (Tokenizer policy = Tiny.tokenizer(null)) {
+            return Options.with(RewardFuncs.class, all)
+                    .reward(policy, 100, null, null)
+                    .score(List.of(candidate))
+                    .getFirst();
+        }
+    }
+
+    @Test
+    void rulesTakeTheirDetails() {
+        assertThat(ruled("numeric_answer", Map.of(), "200", "201").value()).isEqualTo(0);
+        assertThat(ruled("numeric_answer", Map.of("numeric_tolerance", 0.01), "200", "201")
+                        .value())
+                .isEqualTo(1);
+        assertThat(ruled("prefix_match", Map.of(), "12", "12").value()).isEqualTo(1);
+        assertThat(ruled("prefix_match", Map.of("prefix_match_end", false), "12", "12")
+                        .value())
+                .isEqualTo(2.0 / 3);
+        // Of eight tokens in pairs: seven pairs, two of them different.
+        assertThat(ruled(
+                                "repetition",
+                                Map.of("repetition_ngrams", 2, "repetition_max_penalty", -0.7),
+                                "",
+                                "",
+                                1,
+                                2,
+                                1,
+                                2,
+                                1,
+                                2,
+                                1,
+                                2)
+                        .value())
+                .isCloseTo(-0.5, within(1e-12));
+        RewardFuncs cosine = Options.with(
+                RewardFuncs.class,
+                Map.of(
+                        "reward_funcs",
+                        List.of("length_cosine", "exact_match"),
+                        "answer_rule",
+                        "whole",
+                        "cosine_max_value_wrong",
+                        0,
+                        "cosine_min_value_wrong",
+                        -3));
+        try (Tokenizer policy = Tiny.tokenizer(null)) {
+            Candidate wrong = new Candidate(
+                    StringNode.valueOf("?"),
+                    new int[0],
+                    "no",
+                    new int[50],
+                    true,
+                    Json.MAPPER.createObjectNode().put("answer", "yes"));
+            assertThat(cosine.reward(policy, 100, null, null)
+                            .score(List.of(wrong))
+                            .getFirst()
+                            .value())
+                    .isCloseTo(-1.5, within(1e-12));
+        }
+        assertThatThrownBy(() -> Options.with(
+                        RewardFuncs.class,
+                        Map.of("reward_funcs", List.of("exact_match"), "cosine_min_value_correct", 2)))
+                .hasMessageContaining("cosine_min_value_correct is 2.0 and cosine_max_value_correct 1.0");
     }
 
     private static ArrayNode question() {

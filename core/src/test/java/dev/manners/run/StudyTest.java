@@ -59,7 +59,13 @@ class StudyTest {
                 "likeable_rloo.max_steps=2",
                 "likeable_rloo.max_completion_length=8",
                 "likeable_rloo.logging_steps=1",
-                "likeable_rloo.bf16=false")) {
+                "likeable_rloo.bf16=false",
+                "ensemble_rloo.per_device_train_batch_size=4",
+                "ensemble_rloo.num_generations=2",
+                "ensemble_rloo.max_steps=2",
+                "ensemble_rloo.max_completion_length=8",
+                "ensemble_rloo.logging_steps=1",
+                "ensemble_rloo.bf16=false")) {
             options.set(set.split("=", 2)[0], set.split("=", 2)[1], set);
         }
         return options;

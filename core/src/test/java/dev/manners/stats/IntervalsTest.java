@@ -25,6 +25,71 @@ class IntervalsTest {
         assertThat(interval.high()).isCloseTo(high, within(5e-5));
     }
 
+    @Test
+    void trialsThatAreAllAloneAreIndependent() {
+        long[] successes = {1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 0};
+        long[] trials = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0};
+        assertThat(Intervals.wilsonOfClusters(successes, trials)).isEqualTo(Intervals.wilson(8, 10));
+    }
+
+    /// Every trial twice says no more than once: deff = 2 m / (m - 1) by the variance with m - 1, so n / deff = m - 1.
+    @Test
+    void trialsCountedTwiceSayNoMoreThanOnce() {
+        long[] successes = {2, 2, 0, 2, 2, 0, 2, 2, 2, 2, 0};
+        long[] trials = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
+        Interval interval = Intervals.wilsonOfClusters(successes, trials);
+        double p = 8.0 / 11;
+        double z = 1.959963984540054;
+        double half = z * Math.sqrt(p * (1 - p) / 10 + z * z / 400) / (1 + z * z / 10);
+        double centre = (p + z * z / 20) / (1 + z * z / 10);
+        assertThat(interval.estimate()).isCloseTo(p, within(1e-12));
+        assertThat(interval.low()).isCloseTo(centre - half, within(1e-12));
+        assertThat(interval.high()).isCloseTo(centre + half, within(1e-12));
+        assertThat(interval.n()).isEqualTo(22);
+    }
+
+    @Test
+    void clustersThatAgreeMoreThanChanceDoNotNarrowAnInterval() {
+        long[] successes = {1, 1, 1, 1, 1};
+        long[] trials = {2, 2, 2, 2, 2};
+        assertThat(Intervals.wilsonOfClusters(successes, trials)).isEqualTo(Intervals.wilson(5, 10));
+        Interval all = Intervals.wilsonOfClusters(new long[] {6, 6, 6, 6}, new long[] {6, 6, 6, 6});
+        assertThat(all.low()).isEqualTo(Intervals.wilson(4, 4).low());
+        assertThat(all.high()).isEqualTo(1);
+        assertThat(Intervals.wilsonOfClusters(new long[] {0}, new long[] {0}).isDefined())
+                .isFalse();
+    }
+
+    /// Six comparisons a ranking, each cluster with a rate of its own: 95 % intervals must hold the truth so often, and
+    /// those that take trials for independent must not (the negative control).
+    @Test
+    void clusteredIntervalsCoverWhatIndependentOnesMiss() {
+        SplittableRandom random = new SplittableRandom(7);
+        int covered = 0;
+        int naive = 0;
+        int runs = 2000;
+        double truth = 0.8 * 0.95 + 0.2 * 0.2;
+        for (int run = 0; run < runs; run++) {
+            long[] successes = new long[200];
+            long[] trials = new long[200];
+            long sum = 0;
+            for (int c = 0; c < successes.length; c++) {
+                double rate = random.nextDouble() < 0.8 ? 0.95 : 0.2;
+                trials[c] = 6;
+                for (int t = 0; t < 6; t++) {
+                    successes[c] += random.nextDouble() < rate ? 1 : 0;
+                }
+                sum += successes[c];
+            }
+            Interval clustered = Intervals.wilsonOfClusters(successes, trials);
+            Interval independent = Intervals.wilson(sum, 1200);
+            covered += clustered.low() <= truth && truth <= clustered.high() ? 1 : 0;
+            naive += independent.low() <= truth && truth <= independent.high() ? 1 : 0;
+        }
+        assertThat((double) covered / runs).isBetween(0.93, 0.97);
+        assertThat((double) naive / runs).isLessThan(0.80);
+    }
+
     /// Reference values: R's binom.test; 81 of 263 is Newcombe 1998 (Statistics in Medicine 17:857), table I.
     @ParameterizedTest
     @CsvSource({"8, 10, 0.4439045, 0.9747893", "0, 20, 0, 0.1684335", "20, 20, 0.8315665, 1", "81, 263, 0.2527, 0.3676"
