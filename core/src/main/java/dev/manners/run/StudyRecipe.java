@@ -82,7 +82,8 @@ public record StudyRecipe(
         }
     }
 
-    private static final List<String> SECTIONS = List.of("likeable_dpo", "likeable_grpo", "likeable_rloo", "ensemble_rloo");
+    private static final List<String> SECTIONS =
+            List.of("likeable_dpo", "likeable_grpo", "likeable_rloo", "ensemble_rloo");
 
     /// Binds a study's options and those of its story; what the study says of the story goes before.
     ///
