@@ -47,7 +47,7 @@ class KtoTrainerTest {
         return Decoder.initialise(SftTrainerTest.tinyLlama(), SEED + 7, DType.F32);
     }
 
-    private static List<Judged> rows(int count, long seed) {
+    static List<Judged> rows(int count, long seed) {
         Random random = new Random(seed);
         return IntStream.range(0, count)
                 .mapToObj(i -> new Judged(

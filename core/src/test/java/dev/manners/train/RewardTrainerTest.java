@@ -51,7 +51,7 @@ class RewardTrainerTest {
     }
 
     /// Pairs of random tokens with a prompt.
-    private static List<Ranking> pairs(int count, long seed, @Nullable Double margin) {
+    static List<Ranking> pairs(int count, long seed, @Nullable Double margin) {
         Random random = new Random(seed);
         List<Ranking> rows = new ArrayList<>();
         for (int i = 0; i < count; i++) {
