@@ -9,11 +9,15 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Function;
+import java.util.function.ToDoubleBiFunction;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 
 /// What a [Study] showed, for people: tables with a row for what is compared and a column for each seed, and the mean
 /// over the seeds with its 95 % interval (Student's t).
 record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
+
+    private static final int GAINS = 100;
 
     String markdown() {
         StringBuilder text = new StringBuilder("# Results\n\n");
@@ -190,8 +194,8 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         text.append("## One reward model and several\n\n")
                 .append(String.format(
                         Locale.ROOT,
-                        "RLOO against one reward model from %,d comparisons, and against %d that learned from the same ones"
-                                + " with other seeds (UWO, λ = %s). Both are scored by the mean of all %d.%n%n",
+                        "RLOO, hard, against one reward model from %,d comparisons, and against %d that learned from the same"
+                                + " ones with other seeds (UWO, λ = %s). Both are scored by the mean of all %d.%n%n",
                         recipe.top().ensembleOn(),
                         recipe.top().members(),
                         recipe.top().ensembleLambda(),
@@ -199,31 +203,51 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         tastes(text, Study.Seed::ensembles);
         text.append(
                 "**Gold at the same gain of that score**, the largest both have reached, between the nearest evaluations\n\n");
+        compared(text, StudyReport::atCommonGain);
+        text.append("**Gold on the way there**, the mean over all gains from none to that\n\n");
+        compared(text, StudyReport::onTheWay);
+    }
+
+    private void compared(StringBuilder text, ToDoubleBiFunction<Study.Seed, String> gold) {
         header(text, "against");
         for (String name : List.of("single", "uwo")) {
             row(
                     text,
                     name,
-                    s -> String.format(Locale.ROOT, "%.3f", atCommonGain(s, name)),
-                    mean(s -> atCommonGain(s, name)),
+                    s -> String.format(Locale.ROOT, "%.3f", gold.applyAsDouble(s, name)),
+                    mean(s -> gold.applyAsDouble(s, name)),
                     3);
         }
+        ToDoubleFunction<Study.Seed> difference = s -> gold.applyAsDouble(s, "uwo") - gold.applyAsDouble(s, "single");
         row(
                 text,
                 "difference",
-                s -> String.format(Locale.ROOT, "%+.3f", atCommonGain(s, "uwo") - atCommonGain(s, "single")),
-                mean(s -> atCommonGain(s, "uwo") - atCommonGain(s, "single")),
+                s -> String.format(Locale.ROOT, "%+.3f", difference.applyAsDouble(s)),
+                mean(difference),
                 3);
         text.append('\n');
     }
 
     /// Gold where a run's proxy first has gained what both runs gained, interpolated between evaluations.
     private static double atCommonGain(Study.Seed seed, String name) {
-        double common = seed.ensembles().values().stream()
+        return goldAt(at(seed.ensembles(), name), commonGain(seed));
+    }
+
+    /// The mean of [#goldAt] over gains from 0 to the common one.
+    private static double onTheWay(Study.Seed seed, String name) {
+        List<Taste> tastes = at(seed.ensembles(), name);
+        double common = commonGain(seed);
+        return IntStream.rangeClosed(0, GAINS)
+                .mapToDouble(i -> goldAt(tastes, common * i / GAINS))
+                .average()
+                .orElseThrow();
+    }
+
+    private static double commonGain(Study.Seed seed) {
+        return seed.ensembles().values().stream()
                 .mapToDouble(StudyReport::largestGain)
                 .min()
                 .orElseThrow();
-        return goldAt(at(seed.ensembles(), name), common);
     }
 
     private static double largestGain(List<Taste> tastes) {
