@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -190,6 +191,7 @@ class ExportTest {
         try (FeedbackStore store = open("a.db")) {
             store.add(tasks(2_000));
             AtomicBoolean enough = new AtomicBoolean();
+            AtomicLong committed = new AtomicLong();
             Thread annotator = Thread.ofPlatform().start(() -> {
                 for (int i = 0; !enough.get(); i++) {
                     Verdict verdict = verdict(store.next("ada", ONCE).orElseThrow(), "v" + i, 1, 2);
@@ -198,12 +200,16 @@ class ExportTest {
                         store.add(verdict);
                         return store.add(verdict.corrected(verdict.id() + "-c", ranks(2, 1)));
                     });
+                    committed.addAndGet(2);
                 }
             });
             try {
                 long before = 0;
                 for (int round = 0; round < 5; round++) {
-                    Thread.sleep(50);
+                    // Something new to export, however slow the machine is.
+                    while (committed.get() <= before && annotator.isAlive()) {
+                        Thread.sleep(5);
+                    }
                     Path out = folder.resolve("out-" + round);
                     long rows = export(store, out).rows().getOrDefault("verdicts", 0L);
                     JsonNode extra = Manifest.verify(out).extra();
