@@ -37,9 +37,8 @@ public record CosineLengthReward(
         }
     }
 
-    /// With open-r1's names of the values; its defaults are 1 to 0.5 for right, -1 to -0.5 for wrong answers. What is
-    /// too
-    /// long gets what a wrong answer without a token gets.
+    /// With open-r1's names of the values; its defaults are 1 to 0.5 for right, -1 to -0.5 for wrong answers. What
+    /// is too long gets what a wrong answer without a token gets.
     public CosineLengthReward(Reward accuracy, int maxLength, RuleConfig values) {
         this(
                 accuracy,

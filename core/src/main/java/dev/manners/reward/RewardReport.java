@@ -18,9 +18,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param comparisons which the rates are over
 /// @param ties pairs that people ranked the same
-/// @param accuracy share of comparisons in which the better completion has the higher score. All intervals here take
-/// the
-/// comparisons of one ranking for dependent ([Intervals#wilsonOfClusters])
+/// @param accuracy share of comparisons in which the better completion has the higher score. All intervals here
+/// take the comparisons of one ranking for dependent ([Intervals#wilsonOfClusters])
 /// @param byLength accuracy where the better completion is longer, shorter, and as long, in tokens
 /// @param byDifference the same by how much longer or shorter it is, where there are such comparisons
 /// @param calibration bins of the probability of what is predicted, from 0.5 to 1

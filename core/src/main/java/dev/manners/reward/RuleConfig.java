@@ -5,7 +5,7 @@ import dev.manners.config.Key;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Details of rewards that a rule gives. `cosine_...` carry open-r1's names.
+/// Details of rewards that a rule gives. Those of the cosine carry open-r1's names.
 public record RuleConfig(
         @Key(
                 value = "How far off the answer may be for numeric_answer, relative to the number expected",
