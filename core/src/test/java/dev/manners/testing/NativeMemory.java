@@ -9,7 +9,9 @@ import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.List;
 import java.util.OptionalLong;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// How much native memory is in use, by the C library's own books: tensors, and nothing of the Java heap.
@@ -42,5 +44,17 @@ public final class NativeMemory {
         } catch (Throwable e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /// Bytes that a step keeps, the median over the steps after `from` up to `to`: what a few steps allocate for good,
+    /// such as compiled code, is not in it, and what every step leaks is.
+    ///
+    /// @param inUse after each step
+    public static long medianGrowth(List<Long> inUse, int from, int to) {
+        long[] grown = IntStream.range(from, to)
+                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
+                .sorted()
+                .toArray();
+        return grown[grown.length / 2];
     }
 }

@@ -10,7 +10,6 @@ import dev.manners.model.ScalarModel;
 import dev.manners.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -125,8 +124,8 @@ class Bf16Test {
                 }
             }
             Map<String, Parameter> trained = kind == Kind.REWARD ? scores.trainableByName() : policy.trainableByName();
-            boolean coarse =
-                    trained.values().stream().allMatch(p -> inBf16(p.value().toFloats()));
+            boolean coarse = trained.values().stream()
+                    .allMatch(p -> GrpoTrainerTest.inBf16(p.value().toFloats()));
             List<Double> losses = told.metrics.stream()
                     .map(m -> m.get("loss"))
                     .filter(Objects::nonNull)
@@ -139,7 +138,7 @@ class Bf16Test {
     private static <T extends Record> T options(Class<T> type, DType dtype) {
         return Options.with(
                 type,
-                new HashMap<>(Map.of(
+                Map.of(
                         "learning_rate",
                         3e-3,
                         "per_device_train_batch_size",
@@ -153,15 +152,6 @@ class Bf16Test {
                         "save_steps",
                         0,
                         "seed",
-                        SEED)));
-    }
-
-    private static boolean inBf16(float[] values) {
-        for (float value : values) {
-            if ((Float.floatToRawIntBits(value) & 0xFFFF) != 0) {
-                return false;
-            }
-        }
-        return true;
+                        SEED));
     }
 }

@@ -27,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -342,11 +341,7 @@ class GrpoFaultsTest {
     }
 
     private static long medianGrowth(List<Long> inUse) {
-        long[] grown = IntStream.range(inUse.size() - 1 - LATEST, inUse.size() - 1)
-                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
-                .sorted()
-                .toArray();
-        return grown[grown.length / 2];
+        return NativeMemory.medianGrowth(inUse, inUse.size() - 1 - LATEST, inUse.size() - 1);
     }
 
     // ---- what is not finite

@@ -359,7 +359,7 @@ class GrpoTrainerTest {
     }
 
     /// Whether all values are such that bf16 can hold them.
-    private static boolean inBf16(float[] values) {
+    static boolean inBf16(float[] values) {
         for (float value : values) {
             if ((Float.floatToRawIntBits(value) & 0xFFFF) != 0) {
                 return false;

@@ -199,11 +199,7 @@ class PpoFaultsTest {
     }
 
     private static long medianGrowth(List<Long> inUse) {
-        long[] grown = IntStream.range(inUse.size() - 1 - LATEST, inUse.size() - 1)
-                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
-                .sorted()
-                .toArray();
-        return grown[grown.length / 2];
+        return NativeMemory.medianGrowth(inUse, inUse.size() - 1 - LATEST, inUse.size() - 1);
     }
 
     // ---- what is not finite

@@ -449,10 +449,6 @@ class RewardTrainerTest {
     }
 
     private static long medianGrowth(List<Long> inUse) {
-        long[] grown = IntStream.range(100, 290)
-                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
-                .sorted()
-                .toArray();
-        return grown[grown.length / 2];
+        return NativeMemory.medianGrowth(inUse, 100, 290);
     }
 }

@@ -27,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.BooleanSupplier;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -487,10 +486,6 @@ class SftTrainerTest {
     /// The JVM's compiler allocates from the same books now and then, some MB at a time, which moves a sum but not the
     /// median.
     private static long medianGrowth(List<Long> inUse) {
-        long[] grown = IntStream.range(100, 390)
-                .mapToLong(i -> inUse.get(i + 1) - inUse.get(i))
-                .sorted()
-                .toArray();
-        return grown[grown.length / 2];
+        return NativeMemory.medianGrowth(inUse, 100, 390);
     }
 }
