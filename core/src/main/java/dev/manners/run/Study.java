@@ -10,6 +10,7 @@ import dev.manners.reward.Ensemble;
 import dev.manners.reward.Reward;
 import dev.manners.reward.RewardModel;
 import dev.manners.reward.RewardReport;
+import dev.manners.run.StudyRecipe.Top.Part;
 import dev.manners.stats.Interval;
 import dev.manners.train.DpoConfig;
 import dev.manners.train.DpoTrainer;
@@ -62,20 +63,23 @@ public final class Study {
 
     /// What one seed showed.
     ///
+    /// Of a part that was left out there is nothing.
+    ///
     /// @param accuracy of reward models on held-out comparisons, by the comparisons they learned from
     /// @param ceiling the highest that any predictor could be expected to reach
     /// @param methods what the policies' answers were worth along the way, by method
     /// @param ensembles likewise, against one reward model and against several
-    /// @param before held-out chains answered rightly after demonstrations; `after` verified rewards
+    /// @param chains what verified rewards brought
     record Seed(
             long seed,
             Map<Integer, Interval> accuracy,
             double ceiling,
             Map<String, List<Taste>> methods,
             Map<String, List<Taste>> ensembles,
-            Interval before,
-            Interval after,
-            Interval difference) {}
+            @Nullable Chains chains) {}
+
+    /// @param before held-out chains answered rightly after demonstrations; `after` verified rewards
+    record Chains(Interval before, Interval after, Interval difference) {}
 
     /// @return whether it came to its end; false if it was interrupted
     public boolean run(Interrupts interrupts) {
@@ -137,7 +141,7 @@ public final class Study {
 
             // 2. Reward models from more and fewer comparisons.
             Map<Integer, Interval> accuracy = new TreeMap<>();
-            for (int comparisons : recipe.top().comparisons()) {
+            for (int comparisons : recipe.has(Part.REWARD_MODELS) ? recipe.top().comparisons() : List.<Integer>of()) {
                 try (ScalarModel model = stage.upTo(comparisons).model(rewardModel(comparisons))) {
                     RewardReport report = model == null ? null : stage.report(model);
                     if (report == null) {
@@ -150,27 +154,24 @@ public final class Study {
                 }
             }
 
-            // 3. Four ways to optimise.
+            // 3. Four ways to optimise. 4. One reward model, and several.
             Optimiser optimiser = new Optimiser(story, stage);
-            Map<String, List<Taste>> methods = new LinkedHashMap<>();
-            Map<String, List<Taste>> ensembles = new LinkedHashMap<>();
-            if (!optimiser.all(methods, ensembles)) {
+            Map<String, List<Taste>> methods = recipe.has(Part.METHODS) ? optimiser.methods() : Map.of();
+            Map<String, List<Taste>> ensembles = recipe.has(Part.ENSEMBLES) ? optimiser.ensembles() : Map.of();
+            if (methods == null || ensembles == null) {
                 return null;
             }
 
             // 5. Verified rewards.
-            Right.Result right = new Right(story, chains.heldOut()).run();
-            return right == null
-                    ? null
-                    : new Seed(
-                            parrot.top().seed(),
-                            accuracy,
-                            ranked.ceiling(),
-                            methods,
-                            ensembles,
-                            right.rateBefore(),
-                            right.rateAfter(),
-                            right.difference());
+            Chains right = null;
+            if (recipe.has(Part.VERIFIED)) {
+                Right.Result result = new Right(story, chains.heldOut()).run();
+                if (result == null) {
+                    return null;
+                }
+                right = new Chains(result.rateBefore(), result.rateAfter(), result.difference());
+            }
+            return new Seed(parrot.top().seed(), accuracy, ranked.ceiling(), methods, ensembles, right);
         }
     }
 
@@ -189,24 +190,17 @@ public final class Study {
             this.stage = stage;
         }
 
-        /// @return false if it was interrupted
-        boolean all(Map<String, List<Taste>> methods, Map<String, List<Taste>> ensembles) {
-            List<ScalarModel> members = new ArrayList<>();
+        /// Tastes by method.
+        ///
+        /// @return null if it was interrupted
+        @Nullable
+        Map<String, List<Taste>> methods() {
             try (ScalarModel optimised = stage.upTo(recipe.top().optimisedOn())
                     .model(rewardModel(recipe.top().optimisedOn()))) {
-                for (int i = 0; i < recipe.top().members(); i++) {
-                    // The first is the one that has learned from as many comparisons above, if there was one.
-                    String name = i == 0 ? rewardModel(recipe.top().ensembleOn()) : "member-" + i;
-                    ScalarModel member =
-                            stage.upTo(recipe.top().ensembleOn()).seeded(i).model(name);
-                    if (member == null) {
-                        return false;
-                    }
-                    members.add(member);
-                }
                 if (optimised == null) {
-                    return false;
+                    return null;
                 }
+                Map<String, List<Taste>> methods = new LinkedHashMap<>();
                 PpoConfig ppo = story.recipe().ppo();
                 methods.put("ppo", done("ppo", () -> {
                     try (LoadedModel policy = sft();
@@ -231,16 +225,40 @@ public final class Study {
                         "rloo",
                         done("likeable-rloo", () -> groups("likeable-rloo", seeded(recipe.likeableRloo()), optimised)));
                 methods.put("dpo", done("likeable-dpo", () -> dpo(optimised)));
-                // 4. One reward model, and several; seen by the mean of all.
+                return complete(methods);
+            }
+        }
+
+        /// Tastes against one reward model and against several, both scored by the mean of all.
+        ///
+        /// @return null if it was interrupted
+        @Nullable
+        Map<String, List<Taste>> ensembles() {
+            List<ScalarModel> members = new ArrayList<>();
+            try {
+                for (int i = 0; i < recipe.top().members(); i++) {
+                    // The first is the one that has learned from as many comparisons above, if there was one.
+                    String name = i == 0 ? rewardModel(recipe.top().ensembleOn()) : "member-" + i;
+                    ScalarModel member =
+                            stage.upTo(recipe.top().ensembleOn()).seeded(i).model(name);
+                    if (member == null) {
+                        return null;
+                    }
+                    members.add(member);
+                }
+                Map<String, List<Taste>> ensembles = new LinkedHashMap<>();
                 ensembles.put(
                         "single",
                         done("against-single", () -> ensemble("against-single", members, members.subList(0, 1))));
                 ensembles.put("uwo", done("against-uwo", () -> ensemble("against-uwo", members, members)));
-                return methods.values().stream().noneMatch(List::isEmpty)
-                        && ensembles.values().stream().noneMatch(List::isEmpty);
+                return complete(ensembles);
             } finally {
                 members.forEach(ScalarModel::close);
             }
+        }
+
+        private static @Nullable Map<String, List<Taste>> complete(Map<String, List<Taste>> tastes) {
+            return tastes.values().stream().anyMatch(List::isEmpty) ? null : tastes;
         }
 
         /// A stage's tastes: of now, or of before.

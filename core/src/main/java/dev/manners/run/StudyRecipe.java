@@ -42,6 +42,11 @@ public record StudyRecipe(
             @Key(value = "Seeds of the stories", byDefault = "[42, 1, 2]")
             List<Long> seeds,
 
+            @Key(
+                    value = "Parts of the study that are done",
+                    byDefault = "[reward_models, methods, ensembles, verified]")
+            List<Part> parts,
+
             @Key(value = "Comparisons that reward models learn from, rising", byDefault = "[500, 2000, 8000]")
             List<Integer> comparisons,
 
@@ -69,11 +74,27 @@ public record StudyRecipe(
             STUDY
         }
 
+        /// What a study compares.
+        public enum Part {
+            /// reward models from more and fewer comparisons
+            REWARD_MODELS,
+            /// four ways to optimise against one
+            METHODS,
+            /// one reward model and several
+            ENSEMBLES,
+            /// rewards that a rule verifies, before and after
+            VERIFIED
+        }
+
         @Override
         public List<String> problems() {
             List<String> problems = new ArrayList<>();
             if (seeds.isEmpty() || seeds.stream().distinct().count() < seeds.size()) {
                 problems.add("seeds is " + seeds + ", expected different seeds, three or more for intervals");
+            }
+            if (parts.isEmpty() || parts.stream().distinct().count() < parts.size()) {
+                problems.add(
+                        "parts is " + parts + ", expected one or more of reward_models, methods, ensembles, verified");
             }
             if (comparisons.isEmpty() || comparisons.getFirst() < 1) {
                 problems.add("comparisons is " + comparisons + ", expected numbers from 1");
@@ -117,6 +138,10 @@ public record StudyRecipe(
                 options.section(SECTIONS.get(3)).bind(RlooConfig.class));
         recipe.requireEqualBudgets();
         return recipe;
+    }
+
+    boolean has(Top.Part part) {
+        return top.parts().contains(part);
     }
 
     /// Completions that each way of optimising learns from.

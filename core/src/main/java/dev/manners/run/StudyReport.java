@@ -1,5 +1,6 @@
 package dev.manners.run;
 
+import dev.manners.run.StudyRecipe.Top.Part;
 import dev.manners.stats.Interval;
 import dev.manners.stats.Intervals;
 import java.util.Arrays;
@@ -26,14 +27,25 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
                 interval by Student's t. Numbers of one seed carry 95 % intervals over its held-out prompts.
 
                 """);
-        rewardModels(text);
-        methods(text);
-        ensembles(text);
-        chains(text);
+        if (recipe.has(Part.REWARD_MODELS)) {
+            rewardModels(text);
+        }
+        if (recipe.has(Part.METHODS)) {
+            methods(text);
+        }
+        if (recipe.has(Part.ENSEMBLES)) {
+            ensembles(text);
+        }
+        if (recipe.has(Part.VERIFIED)) {
+            chains(text);
+        }
         return text.toString();
     }
 
     Map<String, Chart> charts() {
+        if (!recipe.has(Part.METHODS)) {
+            return Map.of();
+        }
         Map<String, Chart> charts = new LinkedHashMap<>();
         charts.put(
                 "methods.svg",
@@ -280,21 +292,25 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         row(
                 text,
                 "demonstrations",
-                s -> percent(s.before()),
-                mean(s -> 100 * s.before().estimate()),
+                s -> percent(chains(s).before()),
+                mean(s -> 100 * chains(s).before().estimate()),
                 1);
         row(
                 text,
                 "GRPO with verified rewards",
-                s -> percent(s.after()),
-                mean(s -> 100 * s.after().estimate()),
+                s -> percent(chains(s).after()),
+                mean(s -> 100 * chains(s).after().estimate()),
                 1);
         row(
                 text,
                 "difference",
-                s -> percent(s.difference()),
-                mean(s -> 100 * s.difference().estimate()),
+                s -> percent(chains(s).difference()),
+                mean(s -> 100 * chains(s).difference().estimate()),
                 1);
+    }
+
+    private static Study.Chains chains(Study.Seed seed) {
+        return Objects.requireNonNull(seed.chains());
     }
 
     private static <K, V> V at(Map<K, V> map, K key) {

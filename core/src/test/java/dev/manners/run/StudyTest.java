@@ -101,6 +101,27 @@ class StudyTest {
         assertThat(Files.readString(broken.resolve("results.md"))).isEqualTo(results);
     }
 
+    /// Parts that are left out cost nothing: neither models nor tables are made for them.
+    @Test
+    void oneSeedAndOnePart() throws IOException {
+        Options options = options().set("parts", "ensembles", "test").set("seeds", "7", "test");
+        Path output = folder.resolve("ensembles");
+        try (Interrupts interrupts = new Interrupts()) {
+            PrintStream out = new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8);
+            assertThat(new Study(StudyRecipe.bind(options, folder), output, List.of("run"), out).run(interrupts))
+                    .isTrue();
+        }
+        assertThat(Files.readString(output.resolve("results.md")))
+                .contains("| uwo | ")
+                .doesNotContain("| comparisons |")
+                .doesNotContain("| dpo")
+                .doesNotContain("verified rewards");
+        assertThat(output.resolve("methods.svg")).doesNotExist();
+        assertThat(output.resolve("seed-7/study/reward-2")).exists();
+        assertThat(output.resolve("seed-7/study/reward-4")).doesNotExist();
+        assertThat(output.resolve("seed-7/study/verified")).doesNotExist();
+    }
+
     @Test
     void methodsAreComparedAtEqualBudgetsOnly() throws IOException {
         Options options = options().set("likeable_dpo.max_steps", "3", "test");
