@@ -19,9 +19,6 @@ import org.jspecify.annotations.Nullable;
 /// log-softmax is in F32, whatever the computation's dtype.
 public final class CrossEntropy {
 
-    /// Elements of the logits of one piece: 4 MB in F32.
-    private static final long PIECE = 1L << 20;
-
     private CrossEntropy() {}
 
     /// Sums over the rows given.
@@ -42,7 +39,7 @@ public final class CrossEntropy {
     /// @param scale factor of the loss whose gradient is wanted; 0 for none
     public static Result of(Tensor hidden, Tensor weight, Tensor targets, double scale) {
         long rows = hidden.size(0);
-        long piece = Math.max(1, Math.min(rows, PIECE / weight.size(0)));
+        long piece = LogProbs.piece(weight.size(0));
         double loss = 0;
         double entropy = 0;
         long correct = 0;

@@ -25,6 +25,11 @@ public final class LogProbs {
     /// Elements of the logits of one piece: 4 MB in F32.
     private static final long PIECE = 1L << 20;
 
+    /// Rows of one piece are a multiple of this, however large the vocabulary: with fewer, the output layer is read
+    /// from
+    /// memory as long as it is multiplied with.
+    private static final long ROWS = 64;
+
     /// Elements that are kept for the way back, 64 MB; more are computed anew.
     private static final long KEPT = 1L << 24;
 
@@ -97,7 +102,12 @@ public final class LogProbs {
     }
 
     private long piece() {
-        return Math.max(1, PIECE / weight.size(0));
+        return piece(weight.size(0));
+    }
+
+    /// Rows whose logits are in memory at a time.
+    static long piece(long vocabulary) {
+        return Math.max(1, PIECE / vocabulary / ROWS) * ROWS;
     }
 
     /// Log-probabilities, [M], F32, without gradient.

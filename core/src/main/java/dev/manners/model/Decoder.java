@@ -174,6 +174,16 @@ public final class Decoder implements AutoCloseable {
     /// @param ids tokens end to end, [N], I64
     /// @return [N, H]
     public Tensor hidden(Tensor ids, Attend attend, Dropout dropout) {
+        long tokens = ids.size(0);
+        long rows = head.packed() ? tokens : Tensor.roundRows(tokens, config().hiddenSize(), dtype());
+        if (rows > tokens) {
+            Padded padded = new Padded(attend, tokens, rows);
+            return states(padded.fill(ids), padded, dropout).narrow(0, 0, tokens);
+        }
+        return states(ids, attend, dropout);
+    }
+
+    private Tensor states(Tensor ids, Attend attend, Dropout dropout) {
         Tensor x = embedding.get().embeddingOf(ids).to(DType.F32);
         if (positions != null) {
             x = x.add(positions.get().embeddingOf(attend.positions()));

@@ -77,6 +77,10 @@ final class Weight {
         return packed == null ? x.linear(get(), bias) : packed.linear(x, bias);
     }
 
+    boolean packed() {
+        return packed != null;
+    }
+
     /// Until [#unpack] [#linear] is fast for few rows and records no gradients.
     void pack() {
         if (packed == null && PackedWeight.available(dtype)) {

@@ -1,6 +1,5 @@
 package dev.manners.tensor;
 
-import org.bytedeco.pytorch.InferenceMode;
 import org.bytedeco.pytorch.NoGradGuard;
 
 /// No gradients are recorded by this thread until it closes.
@@ -10,19 +9,14 @@ public final class NoGrad implements AutoCloseable {
         LibTorch.load();
     }
 
-    private final org.bytedeco.javacpp.Pointer guard;
+    private final NoGradGuard guard;
 
-    private NoGrad(org.bytedeco.javacpp.Pointer guard) {
+    private NoGrad(NoGradGuard guard) {
         this.guard = guard;
     }
 
     public static NoGrad on() {
         return new NoGrad(new NoGradGuard());
-    }
-
-    /// Cheaper still: tensors made inside can never take part in a gradient.
-    public static NoGrad inference() {
-        return new NoGrad(new InferenceMode());
     }
 
     @Override

@@ -521,8 +521,14 @@ public final class Tensor implements AutoCloseable {
 
     /// x Wᵀ + b, for weight W of [out, in].
     public Tensor linear(Tensor weight, @Nullable Tensor bias) {
-        return new Tensor(
-                bias == null ? torch.linear(t, weight.t) : torch.linear(t, weight.t, new TensorOptional(bias.t)));
+        return new Tensor(MatrixProduct.of(t, weight.t, bias == null ? null : bias.t));
+    }
+
+    /// How many rows it is best to multiply in place of so many: the next round number, or the same.
+    ///
+    /// @param in length of a row
+    public static long roundRows(long rows, long in, DType dtype) {
+        return MatrixProduct.roundRows(rows, in, dtype);
     }
 
     /// Rows of a table [V, H] by these ids.
