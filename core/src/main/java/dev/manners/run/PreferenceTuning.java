@@ -31,6 +31,7 @@ import dev.manners.train.Pair;
 import dev.manners.train.PreferenceConfig;
 import dev.manners.train.Tracker;
 import java.io.PrintStream;
+import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -104,7 +105,7 @@ public record PreferenceTuning(
             Map<String, String> fingerprint = fingerprint(inputs, refInputs, file, heldOut);
             Measured measured = new Measured();
             Outcome outcome;
-            int evaluated;
+            List<Pair> evaluated = List.of();
             try (Progress progress = Progress.of(algorithm)) {
                 Tracker tracker = Tracker.all(List.of(
                         new MetricsLog(run.path(), algorithm),
@@ -114,7 +115,6 @@ public record PreferenceTuning(
                 if (config instanceof KtoConfig kto) {
                     List<Judged> rows = judged(file, policy, run.path().resolve("rejects.jsonl"), interrupts);
                     List<Judged> evalRows = heldOut == null ? List.of() : judged(heldOut, policy, null, interrupts);
-                    evaluated = 0;
                     weigh(rows, kto);
                     Samples samples = Samples.of(
                             policy,
@@ -137,7 +137,7 @@ public record PreferenceTuning(
                 } else {
                     List<Pair> pairs = pairs(file, policy, run.path().resolve("rejects.jsonl"), interrupts);
                     List<Pair> evalPairs = heldOut == null ? List.of() : pairs(heldOut, policy, null, interrupts);
-                    evaluated = evalPairs.size();
+                    evaluated = evalPairs;
                     DpoTrainer.RefLogProbs precomputed = null;
                     if (config instanceof DpoConfig dpo && precomputes()) {
                         Map<String, String> hashes = refModel == null ? inputs : refInputs;
@@ -438,7 +438,7 @@ public record PreferenceTuning(
             @Nullable DatasetFile heldOut,
             Outcome outcome,
             Measured measured,
-            int evaluated,
+            List<Pair> evaluated,
             Instant began) {
         if (outcome.interrupted()) {
             out.println(FineTuning.interrupted(outcome));
@@ -453,8 +453,8 @@ public record PreferenceTuning(
         out.println("Verdict: " + outcome.verdict());
         results.put("verdict", String.valueOf(outcome.verdict()));
         Map<String, Object> shown = new LinkedHashMap<>(results);
-        if (measured.accuracy != null && evaluated > 0) {
-            Interval accuracy = Intervals.wilson(Math.round(measured.accuracy * evaluated), evaluated);
+        if (measured.accuracy != null && !evaluated.isEmpty()) {
+            Interval accuracy = accuracy(measured.accuracy, evaluated);
             results.put("eval_rewards/accuracies", accuracy.fields());
             shown.put("held-out pairs whose chosen has the higher reward", accuracy.percent());
         }
@@ -483,6 +483,13 @@ public record PreferenceTuning(
                 accuracy == null ? "" : ", held-out accuracy " + accuracy,
                 target);
         return true;
+    }
+
+    /// Pairs of one prompt may depend on each other, so no more is claimed than its prompts allow.
+    static Interval accuracy(double rate, List<Pair> pairs) {
+        long prompts =
+                pairs.stream().map(p -> IntBuffer.wrap(p.prompt())).distinct().count();
+        return Intervals.wilsonOfClusters(Math.round(rate * pairs.size()), pairs.size(), prompts);
     }
 
     private static Map<String, String> hash(DatasetFile file) {

@@ -66,6 +66,18 @@ public final class Intervals {
         return wilson(p, n / deff, n);
     }
 
+    /// The same where it is not known how many succeeded in each cluster: each counts as one trial, as if its trials
+    /// always went together. Too wide where they do not.
+    ///
+    /// @param clusters from 1 to n
+    public static Interval wilsonOfClusters(long successes, long n, long clusters) {
+        checkCounts(successes, n);
+        if (clusters > n || (clusters < 1 && n > 0)) {
+            throw new IllegalArgumentException(clusters + " clusters of " + n + " trials");
+        }
+        return n == 0 ? Interval.undefined() : wilson((double) successes / n, (double) clusters, n);
+    }
+
     /// @param effective independent trials that say as much
     private static Interval wilson(double p, double effective, long n) {
         double scale = 1 / (1 + Z * Z / effective);

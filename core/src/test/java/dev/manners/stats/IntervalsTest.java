@@ -62,6 +62,21 @@ class IntervalsTest {
 
     /// Six comparisons a ranking, each cluster with a rate of its own: 95 % intervals must hold the truth so often, and
     /// those that take trials for independent must not (the negative control).
+    /// Where it is not known which trials succeeded: as wide as if each cluster were one trial.
+    @Test
+    void wilsonOfClustersThatAreNotTold() {
+        assertThat(Intervals.wilsonOfClusters(6, 10, 10)).isEqualTo(Intervals.wilson(6, 10));
+        Interval few = Intervals.wilsonOfClusters(6, 10, 5);
+        Interval five = Intervals.wilson(3, 5);
+        assertThat(few).isEqualTo(new Interval(0.6, five.low(), five.high(), 10));
+        Interval known = Intervals.wilsonOfClusters(new long[] {2, 1, 1, 1, 1}, new long[] {2, 2, 2, 2, 2});
+        assertThat(known.low()).isGreaterThanOrEqualTo(few.low());
+        assertThat(known.high()).isLessThanOrEqualTo(few.high());
+        assertThat(Intervals.wilsonOfClusters(0, 0, 0).isDefined()).isFalse();
+        assertThatThrownBy(() -> Intervals.wilsonOfClusters(1, 2, 3)).hasMessageContaining("3 clusters of 2 trials");
+        assertThatThrownBy(() -> Intervals.wilsonOfClusters(1, 2, 0)).hasMessageContaining("0 clusters of 2 trials");
+    }
+
     @Test
     void clusteredIntervalsCoverWhatIndependentOnesMiss() {
         SplittableRandom random = new SplittableRandom(7);
