@@ -83,7 +83,7 @@ class Bf16Test {
                                     policy,
                                     reference,
                                     options(DpoConfig.class, dtype),
-                                    DpoTrainerTest.pairs(8, SEED),
+                                    DpoRuns.pairs(8, SEED),
                                     List.of(),
                                     null,
                                     told,

@@ -327,7 +327,7 @@ class KtoTrainerTest {
     @Test
     void pairsTakenApartHaveNeighboursOfOtherPrompts() {
         for (int n : new int[] {2, 5, 6}) {
-            List<Pair> pairs = DpoTrainerTest.pairs(n, SEED);
+            List<Pair> pairs = DpoRuns.pairs(n, SEED);
             List<Judged> rows = Judged.unpaired(pairs);
             assertThat(rows).hasSize(2 * n);
             assertThat(rows.stream().filter(Judged::desirable)).hasSize(n);
@@ -345,7 +345,7 @@ class KtoTrainerTest {
     @Test
     void pairsOfOneRankingAreDealtApart() {
         List<Pair> pairs = new ArrayList<>();
-        for (Pair pair : DpoTrainerTest.pairs(5, SEED)) {
+        for (Pair pair : DpoRuns.pairs(5, SEED)) {
             for (int i = 0; i < 6; i++) {
                 pairs.add(new Pair(pair.prompt().clone(), new int[] {3 + i}, new int[] {20 + i}));
             }
@@ -393,8 +393,8 @@ class KtoTrainerTest {
         assertThat(outcome.steps()).isEqualTo(stopAfter);
         following(told, folder.resolve("broken"), () -> false);
         assertThat(told.metrics).isEqualTo(all.metrics);
-        assertThat(DpoTrainerTest.hashes(folder.resolve("broken/checkpoint-9")))
-                .isEqualTo(DpoTrainerTest.hashes(folder.resolve("straight/checkpoint-9")))
+        assertThat(DpoRuns.hashes(folder.resolve("broken/checkpoint-9")))
+                .isEqualTo(DpoRuns.hashes(folder.resolve("straight/checkpoint-9")))
                 .containsKey("trainer.safetensors");
     }
 
@@ -428,8 +428,8 @@ class KtoTrainerTest {
         assertThat(evaluating(told, folder.resolve("broken"), () -> false).interrupted())
                 .isFalse();
         assertThat(told.metrics).isEqualTo(all.metrics);
-        assertThat(DpoTrainerTest.hashes(folder.resolve("broken/checkpoint-4")))
-                .isEqualTo(DpoTrainerTest.hashes(folder.resolve("straight/checkpoint-4")));
+        assertThat(DpoRuns.hashes(folder.resolve("broken/checkpoint-4")))
+                .isEqualTo(DpoRuns.hashes(folder.resolve("straight/checkpoint-4")));
     }
 
     private static Outcome evaluating(Tracker tracker, Path checkpoints, BooleanSupplier stop) {

@@ -80,7 +80,7 @@ class PhaseTest {
 
     @Test
     void rewardModellingIsForwardAndBackwardAndUpdates() throws IOException {
-        List<Ranking> rows = DpoTrainerTest.pairs(8, 1).stream()
+        List<Ranking> rows = DpoRuns.pairs(8, 1).stream()
                 .map(p -> new Ranking(p.prompt(), List.of(p.chosen(), p.rejected()), new int[] {1, 2}, null, "a row"))
                 .toList();
         try (Decoder decoder = SftTrainerTest.tiny();
@@ -105,7 +105,7 @@ class PhaseTest {
                 policy,
                 reference,
                 config,
-                DpoTrainerTest.pairs(8, 1),
+                DpoRuns.pairs(8, 1),
                 List.of(),
                 known,
                 new SftTrainerTest.Told(),
@@ -129,7 +129,7 @@ class PhaseTest {
                             "reference 1",
                             "forward_backward 1",
                             "update 1");
-            List<Pair> pairs = DpoTrainerTest.pairs(8, 1);
+            List<Pair> pairs = DpoRuns.pairs(8, 1);
             assertThat(phases(() -> DpoTrainer.precompute(policy, reference, config, pairs, () -> false)))
                     .isNotEmpty()
                     .containsOnly("reference 0");
