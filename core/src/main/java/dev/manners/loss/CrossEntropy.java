@@ -44,12 +44,10 @@ public final class CrossEntropy {
         double entropy = 0;
         long correct = 0;
         boolean gradient = scale != 0;
-        boolean weightGradient = gradient && weight.requiresGrad();
         try (NoGrad off = NoGrad.on();
                 Scope outer = Scope.open()) {
             Tensor w = weight.detach();
             Tensor hiddenGrad = gradient ? Tensor.empty(hidden.dtype(), hidden.shape()) : null;
-            Tensor weightGrad = null;
             for (long begin = 0; begin < rows; begin += piece) {
                 try (Scope scope = Scope.open()) {
                     long length = Math.min(piece, rows - begin);
@@ -67,20 +65,9 @@ public final class CrossEntropy {
                         Tensor dz = p.scatterAdd_(1, y, Tensor.full(-1, DType.F32, length, 1))
                                 .mul_(scale)
                                 .to(h.dtype()); // [m, V]
-                        hiddenGrad.narrow(0, begin, length).copy_(dz.matmul(w));
-                        if (weightGradient) {
-                            Tensor dw = dz.transpose(0, 1).matmul(h); // [V, H]
-                            if (weightGrad == null) {
-                                weightGrad = scope.keep(dw);
-                            } else {
-                                weightGrad.add_(dw);
-                            }
-                        }
+                        hiddenGrad.narrow(0, begin, length).copy_(h.linearBackward(weight, dz));
                     }
                 }
-            }
-            if (weightGrad != null) {
-                weight.accumulateGrad(weightGrad);
             }
             return new Result(loss, entropy, correct, hiddenGrad == null ? null : outer.keep(hiddenGrad));
         }

@@ -171,9 +171,7 @@ public final class LogProbs {
         }
         try (NoGrad off = NoGrad.on();
                 Scope outer = Scope.open()) {
-            Tensor w = weight.detach();
             Tensor hiddenGrad = Tensor.empty(hidden.dtype(), hidden.shape());
-            Tensor weightGrad = null;
             long rows = hidden.size(0);
             for (long begin = 0; begin < rows; begin += piece()) {
                 try (Scope scope = Scope.open()) {
@@ -194,19 +192,9 @@ public final class LogProbs {
                         dz.mul_(1 / temperature);
                     }
                     dz = dz.to(hidden.dtype()); // [m, V]
-                    hiddenGrad.narrow(0, begin, length).copy_(dz.matmul(w));
-                    if (weight.requiresGrad()) {
-                        Tensor dw = dz.transpose(0, 1).matmul(hidden.narrow(0, begin, length)); // [V, H]
-                        if (weightGrad == null) {
-                            weightGrad = scope.keep(dw);
-                        } else {
-                            weightGrad.add_(dw);
-                        }
-                    }
+                    Tensor h = hidden.narrow(0, begin, length);
+                    hiddenGrad.narrow(0, begin, length).copy_(h.linearBackward(weight, dz));
                 }
-            }
-            if (weightGrad != null) {
-                weight.accumulateGrad(weightGrad);
             }
             return outer.keep(hiddenGrad);
         }

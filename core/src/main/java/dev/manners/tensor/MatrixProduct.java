@@ -1,5 +1,6 @@
 package dev.manners.tensor;
 
+import org.bytedeco.javacpp.BoolPointer;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
@@ -30,16 +31,44 @@ final class MatrixProduct {
     /// @return [N, out]
     static Tensor of(Tensor x, Tensor weight, @Nullable Tensor bias) {
         if (convolves(x, weight)) {
-            long rows = x.size(0);
-            long in = x.size(1);
+            long in = weight.size(1);
             long out = weight.size(0);
-            var pixels = x.view(1, 1, rows, in).permute(0, 3, 1, 2); // [1, in, 1, N]
-            var kernels = weight.view(out, in, 1, 1);
             var b = bias == null ? new TensorOptional() : new TensorOptional(bias);
-            var product = torch.conv2d(pixels, kernels, b, ONE, ZERO, ONE, 1); // [1, out, 1, N]
-            return product.permute(0, 2, 3, 1).view(rows, out);
+            return rows(torch.conv2d(pixels(x), weight.view(out, in, 1, 1), b, ONE, ZERO, ONE, 1));
         }
         return bias == null ? torch.linear(x, weight) : torch.linear(x, weight, new TensorOptional(bias));
+    }
+
+    /// @param x dL/dx, [N, in]
+    /// @param weight dL/dW, [out, in], or null if it was not wanted
+    record Gradients(Tensor x, @Nullable Tensor weight) {}
+
+    /// Gradients of [#of] without bias.
+    ///
+    /// @param y dL/dy, [N, out]
+    /// @param ofWeight whether that of the weight is wanted
+    static Gradients backward(Tensor y, Tensor x, Tensor weight, boolean ofWeight) {
+        if (!convolves(x, weight)) {
+            return new Gradients(y.matmul(weight), ofWeight ? y.t().matmul(x) : null);
+        }
+        long in = weight.size(1);
+        long out = weight.size(0);
+        try (BoolPointer wanted = new BoolPointer(3)) {
+            wanted.put(0, true).put(1, ofWeight).put(2, false);
+            var gradients = torch.convolution_backward(
+                    pixels(y), pixels(x), weight.view(out, in, 1, 1), ZERO, ONE, ZERO, ONE, false, ZERO, 1, wanted);
+            return new Gradients(
+                    rows(gradients.get0()), ofWeight ? gradients.get1().view(out, in) : null);
+        }
+    }
+
+    /// Rows as pixels: [N, C] to [1, C, 1, N], channels last.
+    private static Tensor pixels(Tensor rows) {
+        return rows.view(1, 1, rows.size(0), rows.size(1)).permute(0, 3, 1, 2);
+    }
+
+    private static Tensor rows(Tensor pixels) {
+        return pixels.permute(0, 2, 3, 1).view(pixels.size(3), pixels.size(1));
     }
 
     static long roundRows(long rows, long in, DType dtype) {

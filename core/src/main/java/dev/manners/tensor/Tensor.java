@@ -524,6 +524,21 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(MatrixProduct.of(t, weight.t, bias == null ? null : bias.t));
     }
 
+    /// The way back of [#linear] without bias, of this [N, in], where gradients are written out by hand.
+    ///
+    /// @param weight [out, in]; if it requires a gradient, dL/dW is added to its `grad`
+    /// @param gradient dL/dy, [N, out]
+    /// @return dL/dx, [N, in]
+    public Tensor linearBackward(Tensor weight, Tensor gradient) {
+        try (NoGrad off = NoGrad.on()) {
+            var gradients = MatrixProduct.backward(gradient.t, t, weight.t, weight.requiresGrad());
+            if (gradients.weight() != null) {
+                weight.accumulateGrad(new Tensor(gradients.weight()));
+            }
+            return new Tensor(gradients.x());
+        }
+    }
+
     /// How many rows it is best to multiply in place of so many: the next round number, or the same.
     ///
     /// @param in length of a row

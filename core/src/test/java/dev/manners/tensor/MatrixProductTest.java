@@ -73,6 +73,16 @@ class MatrixProductTest {
                 close(input.grad(), dx, OUT);
                 close(weight.grad(), dw, rows);
                 close(bias.grad(), db, rows);
+                // The same by hand: added to what is there, and to nothing where no gradient is wanted.
+                Tensor pull = Tensor.of(g, rows, OUT);
+                weight.clearGrad();
+                close(input.detach().linearBackward(weight, pull), dx, OUT);
+                close(weight.grad(), dw, rows);
+                input.detach().linearBackward(weight, pull);
+                close(Objects.requireNonNull(weight.grad()).mul(0.5), dw, rows);
+                Tensor frozen = weight.detach();
+                close(input.detach().linearBackward(frozen, pull), dx, OUT);
+                assertThat(frozen.grad()).isNull();
             }
         }
     }
