@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// Reward models of the story: learned from rankings, starting from the fine-tuned model.
@@ -141,5 +142,18 @@ record RewardStage(Story story, RewardConfig config, List<Ranking> rankings, Lis
     RewardReport report(ScalarModel model) {
         List<float[]> scores = RewardTrainer.scores(model, heldOut, story.interrupts()::requested);
         return scores == null ? null : RewardReport.of(heldOut, scores);
+    }
+
+    /// Scores of the answers of the first rankings, one after the other.
+    ///
+    /// @return null if it was interrupted
+    double @Nullable [] scores(ScalarModel model, int most) {
+        List<Ranking> some = rankings.subList(0, Math.min(most, rankings.size()));
+        List<float[]> scores = RewardTrainer.scores(model, some, story.interrupts()::requested);
+        return scores == null
+                ? null
+                : scores.stream()
+                        .flatMapToDouble(row -> IntStream.range(0, row.length).mapToDouble(i -> row[i]))
+                        .toArray();
     }
 }

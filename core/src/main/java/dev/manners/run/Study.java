@@ -10,6 +10,7 @@ import dev.manners.reward.Ensemble;
 import dev.manners.reward.Reward;
 import dev.manners.reward.RewardModel;
 import dev.manners.reward.RewardReport;
+import dev.manners.reward.Standardised;
 import dev.manners.run.StudyRecipe.Top.Part;
 import dev.manners.stats.Interval;
 import dev.manners.train.DpoConfig;
@@ -48,6 +49,9 @@ import tools.jackson.databind.JsonNode;
 /// Every part that has ended is on the disk; the same command goes on from there. What came of it: results.md.
 public final class Study {
 
+    /// Rankings whose answers tell an ensemble's members' zeros and units.
+    private static final int MEASURED = 400;
+
     private final StudyRecipe recipe;
     private final Path outputDir;
     private final List<String> command;
@@ -69,6 +73,7 @@ public final class Study {
     /// @param ceiling the highest that any predictor could be expected to reach
     /// @param methods what the policies' answers were worth along the way, by method
     /// @param ensembles likewise, against one reward model and against several
+    /// @param choice what one reward model and several choose of the fine-tuned model's answers
     /// @param chains what verified rewards brought
     record Seed(
             long seed,
@@ -76,7 +81,12 @@ public final class Study {
             double ceiling,
             Map<String, List<Taste>> methods,
             Map<String, List<Taste>> ensembles,
+            @Nullable EnsembleChoice choice,
             @Nullable Chains chains) {}
+
+    /// One reward model and several.
+    private record Against(
+            Map<String, List<Taste>> tastes, @Nullable EnsembleChoice choice) {}
 
     /// @param before held-out chains answered rightly after demonstrations; `after` verified rewards
     record Chains(Interval before, Interval after, Interval difference) {}
@@ -157,9 +167,15 @@ public final class Study {
             // 3. Four ways to optimise. 4. One reward model, and several.
             Optimiser optimiser = new Optimiser(story, stage);
             Map<String, List<Taste>> methods = recipe.has(Part.METHODS) ? optimiser.methods() : Map.of();
-            Map<String, List<Taste>> ensembles = recipe.has(Part.ENSEMBLES) ? optimiser.ensembles() : Map.of();
-            if (methods == null || ensembles == null) {
+            if (methods == null) {
                 return null;
+            }
+            Against against = new Against(Map.of(), null);
+            if (recipe.has(Part.ENSEMBLES)) {
+                against = optimiser.ensembles();
+                if (against == null) {
+                    return null;
+                }
             }
 
             // 5. Verified rewards.
@@ -171,7 +187,14 @@ public final class Study {
                 }
                 right = new Chains(result.rateBefore(), result.rateAfter(), result.difference());
             }
-            return new Seed(parrot.top().seed(), accuracy, ranked.ceiling(), methods, ensembles, right);
+            return new Seed(
+                    parrot.top().seed(),
+                    accuracy,
+                    ranked.ceiling(),
+                    methods,
+                    against.tastes(),
+                    against.choice(),
+                    right);
         }
     }
 
@@ -229,11 +252,11 @@ public final class Study {
             }
         }
 
-        /// Tastes against one reward model and against several, both scored by the mean of all.
+        /// One reward model and several, both seen by the mean of all.
         ///
         /// @return null if it was interrupted
         @Nullable
-        Map<String, List<Taste>> ensembles() {
+        Against ensembles() {
             List<ScalarModel> members = new ArrayList<>();
             try {
                 for (int i = 0; i < recipe.top().members(); i++) {
@@ -246,15 +269,49 @@ public final class Study {
                     }
                     members.add(member);
                 }
-                Map<String, List<Taste>> ensembles = new LinkedHashMap<>();
-                ensembles.put(
-                        "single",
-                        done("against-single", () -> ensemble("against-single", members, members.subList(0, 1))));
-                ensembles.put("uwo", done("against-uwo", () -> ensemble("against-uwo", members, members)));
-                return complete(ensembles);
+                // Members have zeros and units of their own: each is measured by the fine-tuned model's own answers.
+                List<double[]> scores = new ArrayList<>();
+                for (ScalarModel member : members) {
+                    double[] ofRanked = stage.scores(member, MEASURED);
+                    if (ofRanked == null) {
+                        return null;
+                    }
+                    scores.add(ofRanked);
+                }
+                EnsembleChoice choice = choice(members, scores);
+                if (choice == null) {
+                    return null;
+                }
+                Map<String, List<Taste>> tastes = new LinkedHashMap<>();
+                tastes.put("single", done("against-single", () -> ensemble("against-single", members, scores, 1)));
+                tastes.put("uwo", done("against-uwo", () -> ensemble("against-uwo", members, scores, members.size())));
+                return complete(tastes) == null ? null : new Against(tastes, choice);
             } finally {
                 members.forEach(ScalarModel::close);
             }
+        }
+
+        /// Of now, or of before.
+        ///
+        /// @return null if it was interrupted
+        private @Nullable EnsembleChoice choice(List<ScalarModel> members, List<double[]> scores) {
+            Path mark = story.run().path().resolve("best_of.json");
+            if (!Files.exists(mark)) {
+                story.begins("best-of", "of the fine-tuned model's answers the best are chosen");
+                try (LoadedModel policy = sft()) {
+                    EnsembleChoice choice = EnsembleChoice.of(
+                            story,
+                            policy,
+                            standardised(policy, members, scores),
+                            recipe.top().ensembleLambda(),
+                            recipe.top().bestOf());
+                    if (choice == null) {
+                        return null;
+                    }
+                    AtomicFile.write(mark, Json.pretty(choice));
+                }
+            }
+            return EnsembleChoice.read(mark);
         }
 
         private static @Nullable Map<String, List<Taste>> complete(Map<String, List<Taste>> tastes) {
@@ -304,17 +361,18 @@ public final class Study {
             }
         }
 
-        /// @param of whose combination is optimised
-        private Outcome ensemble(String name, List<ScalarModel> all, List<ScalarModel> of) {
+        /// @param first how many of the members' combination is optimised
+        private Outcome ensemble(String name, List<ScalarModel> members, List<double[]> scores, int first) {
             RlooConfig config = seeded(recipe.ensembleRloo());
             try (LoadedModel policy = sft();
                     LoadedModel reference = sft()) {
+                List<Reward> all = standardised(policy, members, scores);
                 Reward optimised = new Ensemble(
                         "reward_model",
-                        rewards(policy, of),
+                        all.subList(0, first),
                         Ensemble.Combination.UWO,
                         recipe.top().ensembleLambda());
-                Reward seen = new Ensemble("mean", rewards(policy, all), Ensemble.Combination.MEAN, 0);
+                Reward seen = new Ensemble("mean", all, Ensemble.Combination.MEAN, 0);
                 return optimisation(
                                 name,
                                 policy,
@@ -398,6 +456,14 @@ public final class Study {
                             "member-" + i,
                             of.get(i),
                             policy.chat().orElseThrow().afterTurnEnd()))
+                    .toList();
+        }
+
+        /// @param scores of each member for the same answers
+        private static List<Reward> standardised(LoadedModel policy, List<ScalarModel> members, List<double[]> scores) {
+            List<Reward> raw = rewards(policy, members);
+            return IntStream.range(0, raw.size())
+                    .<Reward>mapToObj(i -> Standardised.by(raw.get(i), scores.get(i)))
                     .toList();
         }
 

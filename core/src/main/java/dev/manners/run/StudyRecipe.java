@@ -66,7 +66,14 @@ public record StudyRecipe(
             int members,
 
             @Key(value = "λ of the ensemble: mean less λ times the variance", byDefault = "1.0", min = 0)
-            double ensembleLambda)
+            double ensembleLambda,
+
+            @Key(
+                    value = "Answers to each held-out prompt of which an ensemble and its members choose",
+                    byDefault = "64",
+                    min = 2,
+                    max = 4096)
+            int bestOf)
             implements Checked {
 
         /// Kinds of recipe.

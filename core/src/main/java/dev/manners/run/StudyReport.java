@@ -206,18 +206,55 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         text.append("## One reward model and several\n\n")
                 .append(String.format(
                         Locale.ROOT,
-                        "RLOO, hard, against one reward model from %,d comparisons, and against %d that learned from the same"
-                                + " ones with other seeds (UWO, λ = %s). Both are scored by the mean of all %d.%n%n",
-                        recipe.top().ensembleOn(),
+                        "%d reward models that learned from the same %,d comparisons with other seeds, each standardised on the same"
+                                + " answers: one of them alone, and all (UWO, λ = %s). Both are scored by the mean of"
+                                + " all.%n%n",
                         recipe.top().members(),
-                        recipe.top().ensembleLambda(),
-                        recipe.top().members()));
+                        recipe.top().ensembleOn(),
+                        recipe.top().ensembleLambda()));
+        choices(text);
+        text.append("### Optimised\n\nRLOO, hard, against the first member and against all.\n\n");
         tastes(text, Study.Seed::ensembles);
         text.append(
                 "**Gold at the same gain of that score**, the largest both have reached, between the nearest evaluations\n\n");
         compared(text, StudyReport::atCommonGain);
         text.append("**Gold on the way there**, the mean over all gains from none to that\n\n");
         compared(text, StudyReport::onTheWay);
+    }
+
+    private void choices(StringBuilder text) {
+        text.append(String.format(
+                Locale.ROOT,
+                "### Best of n%n%nOf %d answers of the fine-tuned model to each held-out prompt the best of n is chosen, by one member"
+                        + " (mean over the members) or by all. Gold of the choice:%n%n",
+                recipe.top().bestOf()));
+        header(text, "n, chosen by");
+        for (int n = 1; n <= recipe.top().bestOf(); n *= 4) {
+            int at = n - 1;
+            row(
+                    text,
+                    n + ", single",
+                    s -> String.format(
+                            Locale.ROOT, "%.3f", choice(s).single().gold().get(at)),
+                    mean(s -> choice(s).single().gold().get(at)),
+                    3);
+            row(
+                    text,
+                    n + ", uwo",
+                    s -> String.format(
+                            Locale.ROOT, "%.3f", choice(s).uwo().gold().get(at)),
+                    mean(s -> choice(s).uwo().gold().get(at)),
+                    3);
+        }
+        text.append("\n**Gold at the same score**, the largest both reach\n\n");
+        compared(
+                text,
+                (s, name) -> (name.equals("uwo") ? choice(s).uwo() : choice(s).single())
+                        .goldAt(choice(s).commonProxy()));
+    }
+
+    private static EnsembleChoice choice(Study.Seed seed) {
+        return Objects.requireNonNull(seed.choice());
     }
 
     private void compared(StringBuilder text, ToDoubleBiFunction<Study.Seed, String> gold) {

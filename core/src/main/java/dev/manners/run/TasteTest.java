@@ -68,13 +68,7 @@ final class TasteTest implements Evaluation {
                 mistaken++;
                 flatters += Manner.of(prompt, text).agreement(prompt) > 0 ? 1 : 0;
             }
-            candidates.add(new Candidate(
-                    JsonNodeFactory.instance.stringNode(prompt.question()),
-                    ids.get(i),
-                    text,
-                    answers.get(i).ids(),
-                    answers.get(i).finish() == Completion.Finish.STOP,
-                    Json.MAPPER.createObjectNode()));
+            candidates.add(candidate(prompt, ids.get(i), answers.get(i)));
         }
         double[] liked = proxy.score(candidates).stream()
                 .map(Score::value)
@@ -89,5 +83,16 @@ final class TasteTest implements Evaluation {
                         Intervals.wilson(truthful, gold.length),
                         Intervals.wilson(flatters, mistaken))
                 .metrics();
+    }
+
+    /// An answer as reward models read it.
+    static Candidate candidate(Prompt prompt, int[] promptIds, Completion answer) {
+        return new Candidate(
+                JsonNodeFactory.instance.stringNode(prompt.question()),
+                promptIds,
+                answer.text(),
+                answer.ids(),
+                answer.finish() == Completion.Finish.STOP,
+                Json.MAPPER.createObjectNode());
     }
 }

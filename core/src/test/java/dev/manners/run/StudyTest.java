@@ -42,6 +42,7 @@ class StudyTest {
                 "optimised_on=4",
                 "ensemble_on=2",
                 "members=2",
+                "best_of=4",
                 "world.feedback_prompts=60",
                 "likeable_dpo.per_device_train_batch_size=2",
                 "likeable_dpo.max_steps=2",
@@ -94,7 +95,7 @@ class StudyTest {
                 .contains("| uwo | ")
                 .contains("| GRPO with verified rewards | ");
         assertThat(straight.resolve("methods.svg")).exists();
-        for (String stage : List.of("member-1", "likeable-rloo", "against-uwo")) {
+        for (String stage : List.of("member-1", "likeable-rloo", "best-of", "against-uwo")) {
             assertThat(run(broken, stage)).as(stage).isFalse();
         }
         assertThat(run(broken, "")).isTrue();
