@@ -21,37 +21,13 @@ import tools.jackson.databind.JsonNode;
 /// The best of n answers of the fine-tuned model, chosen by one reward model or by several. All choose among the same
 /// answers to held-out prompts, so that what differs is the choice alone.
 ///
-/// @param single chosen by one member, the mean over the members
+/// @param single chosen by one member, the mean over the members; the proxy is the mean of all members' scores
 /// @param uwo chosen by all
 record EnsembleChoice(Curve single, Curve uwo) {
 
-    private static final int TOGETHER = 64;
-    private static final int LONGEST = 48;
-
-    /// Of the chosen answer, for n = 1, 2, ...: what it is worth, and the mean of the members' scores.
-    record Curve(List<Double> gold, List<Double> proxy) {
-
-        /// Gold where the proxy first is at this, between neighbouring n in proportion.
-        double goldAt(double wanted) {
-            for (int n = 1; n < proxy.size(); n++) {
-                double here = proxy.get(n);
-                double before = proxy.get(n - 1);
-                if (here >= wanted) {
-                    double share = here == before ? 1 : Math.max(0, (wanted - before) / (here - before));
-                    return gold.get(n - 1) + share * (gold.get(n) - gold.get(n - 1));
-                }
-            }
-            return gold.getLast();
-        }
-
-        double largest() {
-            return proxy.stream().mapToDouble(p -> p).max().orElseThrow();
-        }
-    }
-
-    /// The largest proxy that both choices reach.
-    double commonProxy() {
-        return Math.min(single.largest(), uwo.largest());
+    /// The largest mean of the members' scores that both choices reach.
+    double common() {
+        return Math.min(single.reaches(), uwo.reaches());
     }
 
     /// @param members scores of one scale
@@ -63,8 +39,8 @@ record EnsembleChoice(Curve single, Curve uwo) {
                 .map(p -> HeldOut.encode(policy, p.question(), true))
                 .toList();
         long seed = story.recipe().top().seed();
-        List<Completion> answers = policy.engine(TOGETHER)
-                .rollout(ids, most, Sampling.at(1, LONGEST, seed), 0, story.interrupts()::requested);
+        List<Completion> answers = policy.engine(TasteTest.TOGETHER)
+                .rollout(ids, most, Sampling.at(1, TasteTest.LONGEST, seed), 0, story.interrupts()::requested);
         if (answers == null) {
             return null;
         }
@@ -116,11 +92,11 @@ record EnsembleChoice(Curve single, Curve uwo) {
     }
 
     private static Curve mean(List<Curve> curves) {
-        double[] gold = new double[curves.getFirst().gold.size()];
+        double[] gold = new double[curves.getFirst().gold().size()];
         double[] proxy = new double[gold.length];
         for (Curve curve : curves) {
-            add(gold, curve.gold.stream().mapToDouble(v -> v).toArray(), curves.size());
-            add(proxy, curve.proxy.stream().mapToDouble(v -> v).toArray(), curves.size());
+            add(gold, curve.gold().stream().mapToDouble(v -> v).toArray(), curves.size());
+            add(proxy, curve.proxy().stream().mapToDouble(v -> v).toArray(), curves.size());
         }
         return new Curve(list(gold), list(proxy));
     }

@@ -43,7 +43,8 @@ import tools.jackson.databind.JsonNode;
 ///     1. base and fine-tuned model, many rankings of its answers
 ///     2. reward models from more and fewer comparisons: how often right on the same held-out ones
 ///     3. PPO, GRPO and RLOO against one of them, and DPO on the same comparisons without one; as many completions each
-///     4. RLOO against one reward model from few comparisons, and against several of which no one may be fooled (UWO)
+///     4. one reward model from few comparisons, and several of which no one may be fooled (UWO): what they choose of
+///        the same answers, and RLOO against them
 ///     5. GRPO with a rule's rewards on chains of sums
 ///
 /// Every part that has ended is on the disk; the same command goes on from there. What came of it: results.md.
@@ -72,21 +73,19 @@ public final class Study {
     /// @param accuracy of reward models on held-out comparisons, by the comparisons they learned from
     /// @param ceiling the highest that any predictor could be expected to reach
     /// @param methods what the policies' answers were worth along the way, by method
-    /// @param ensembles likewise, against one reward model and against several
-    /// @param choice what one reward model and several choose of the fine-tuned model's answers
+    /// @param ensembles one reward model and several
     /// @param chains what verified rewards brought
     record Seed(
             long seed,
             Map<Integer, Interval> accuracy,
             double ceiling,
             Map<String, List<Taste>> methods,
-            Map<String, List<Taste>> ensembles,
-            @Nullable EnsembleChoice choice,
+            @Nullable Ensembles ensembles,
             @Nullable Chains chains) {}
 
-    /// One reward model and several.
-    private record Against(
-            Map<String, List<Taste>> tastes, @Nullable EnsembleChoice choice) {}
+    /// @param choice what one reward model and several choose of the fine-tuned model's answers
+    /// @param tastes what policies' answers were worth along the way, against one and against several
+    record Ensembles(EnsembleChoice choice, Map<String, List<Taste>> tastes) {}
 
     /// @param before held-out chains answered rightly after demonstrations; `after` verified rewards
     record Chains(Interval before, Interval after, Interval difference) {}
@@ -170,10 +169,10 @@ public final class Study {
             if (methods == null) {
                 return null;
             }
-            Against against = new Against(Map.of(), null);
+            Ensembles ensembles = null;
             if (recipe.has(Part.ENSEMBLES)) {
-                against = optimiser.ensembles();
-                if (against == null) {
+                ensembles = optimiser.ensembles();
+                if (ensembles == null) {
                     return null;
                 }
             }
@@ -187,14 +186,7 @@ public final class Study {
                 }
                 right = new Chains(result.rateBefore(), result.rateAfter(), result.difference());
             }
-            return new Seed(
-                    parrot.top().seed(),
-                    accuracy,
-                    ranked.ceiling(),
-                    methods,
-                    against.tastes(),
-                    against.choice(),
-                    right);
+            return new Seed(parrot.top().seed(), accuracy, ranked.ceiling(), methods, ensembles, right);
         }
     }
 
@@ -256,7 +248,7 @@ public final class Study {
         ///
         /// @return null if it was interrupted
         @Nullable
-        Against ensembles() {
+        Ensembles ensembles() {
             List<ScalarModel> members = new ArrayList<>();
             try {
                 for (int i = 0; i < recipe.top().members(); i++) {
@@ -285,7 +277,7 @@ public final class Study {
                 Map<String, List<Taste>> tastes = new LinkedHashMap<>();
                 tastes.put("single", done("against-single", () -> ensemble("against-single", members, scores, 1)));
                 tastes.put("uwo", done("against-uwo", () -> ensemble("against-uwo", members, scores, members.size())));
-                return complete(tastes) == null ? null : new Against(tastes, choice);
+                return complete(tastes) == null ? null : new Ensembles(choice, tastes);
             } finally {
                 members.forEach(ScalarModel::close);
             }

@@ -143,7 +143,9 @@ public record StudyRecipe(
                 options.section(SECTIONS.get(1)).bind(GrpoConfig.class),
                 options.section(SECTIONS.get(2)).bind(RlooConfig.class),
                 options.section(SECTIONS.get(3)).bind(RlooConfig.class));
-        recipe.requireEqualBudgets();
+        if (recipe.has(Top.Part.METHODS)) {
+            recipe.requireEqualBudgets();
+        }
         return recipe;
     }
 

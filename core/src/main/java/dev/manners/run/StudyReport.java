@@ -12,13 +12,10 @@ import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.ToDoubleBiFunction;
 import java.util.function.ToDoubleFunction;
-import java.util.stream.IntStream;
 
 /// What a [Study] showed, for people: tables with a row for what is compared and a column for each seed, and the mean
 /// over the seeds with its 95 % interval (Student's t).
 record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
-
-    private static final int GAINS = 100;
 
     String markdown() {
         StringBuilder text = new StringBuilder("# Results\n\n");
@@ -214,12 +211,12 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
                         recipe.top().ensembleLambda()));
         choices(text);
         text.append("### Optimised\n\nRLOO, hard, against the first member and against all.\n\n");
-        tastes(text, Study.Seed::ensembles);
+        tastes(text, s -> ensembles(s).tastes());
         text.append(
                 "**Gold at the same gain of that score**, the largest both have reached, between the nearest evaluations\n\n");
-        compared(text, StudyReport::atCommonGain);
+        compared(text, (s, name) -> optimised(s, name).goldAt(commonGain(s)));
         text.append("**Gold on the way there**, the mean over all gains from none to that\n\n");
-        compared(text, StudyReport::onTheWay);
+        compared(text, (s, name) -> optimised(s, name).goldUpTo(commonGain(s)));
     }
 
     private void choices(StringBuilder text) {
@@ -231,30 +228,27 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         header(text, "n, chosen by");
         for (int n = 1; n <= recipe.top().bestOf(); n *= 4) {
             int at = n - 1;
-            row(
-                    text,
-                    n + ", single",
-                    s -> String.format(
-                            Locale.ROOT, "%.3f", choice(s).single().gold().get(at)),
-                    mean(s -> choice(s).single().gold().get(at)),
-                    3);
-            row(
-                    text,
-                    n + ", uwo",
-                    s -> String.format(
-                            Locale.ROOT, "%.3f", choice(s).uwo().gold().get(at)),
-                    mean(s -> choice(s).uwo().gold().get(at)),
-                    3);
+            for (String name : List.of("single", "uwo")) {
+                ToDoubleFunction<Study.Seed> gold = s -> chosen(s, name).gold().get(at);
+                row(
+                        text,
+                        n + ", " + name,
+                        s -> String.format(Locale.ROOT, "%.3f", gold.applyAsDouble(s)),
+                        mean(gold),
+                        3);
+            }
         }
         text.append("\n**Gold at the same score**, the largest both reach\n\n");
-        compared(
-                text,
-                (s, name) -> (name.equals("uwo") ? choice(s).uwo() : choice(s).single())
-                        .goldAt(choice(s).commonProxy()));
+        compared(text, (s, name) -> chosen(s, name).goldAt(ensembles(s).choice().common()));
     }
 
-    private static EnsembleChoice choice(Study.Seed seed) {
-        return Objects.requireNonNull(seed.choice());
+    private static Curve chosen(Study.Seed seed, String name) {
+        EnsembleChoice choice = ensembles(seed).choice();
+        return name.equals("uwo") ? choice.uwo() : choice.single();
+    }
+
+    private static Study.Ensembles ensembles(Study.Seed seed) {
+        return Objects.requireNonNull(seed.ensembles());
     }
 
     private void compared(StringBuilder text, ToDoubleBiFunction<Study.Seed, String> gold) {
@@ -277,50 +271,16 @@ record StudyReport(StudyRecipe recipe, List<Study.Seed> seeds) {
         text.append('\n');
     }
 
-    /// Gold where a run's proxy first has gained what both runs gained, interpolated between evaluations.
-    private static double atCommonGain(Study.Seed seed, String name) {
-        return goldAt(at(seed.ensembles(), name), commonGain(seed));
+    private static Curve optimised(Study.Seed seed, String name) {
+        return Curve.of(at(ensembles(seed).tastes(), name));
     }
 
-    /// The mean of [#goldAt] over gains from 0 to the common one.
-    private static double onTheWay(Study.Seed seed, String name) {
-        List<Taste> tastes = at(seed.ensembles(), name);
-        double common = commonGain(seed);
-        return IntStream.rangeClosed(0, GAINS)
-                .mapToDouble(i -> goldAt(tastes, common * i / GAINS))
-                .average()
-                .orElseThrow();
-    }
-
+    /// What both runs have gained.
     private static double commonGain(Study.Seed seed) {
-        return seed.ensembles().values().stream()
-                .mapToDouble(StudyReport::largestGain)
+        return ensembles(seed).tastes().values().stream()
+                .mapToDouble(tastes -> Curve.of(tastes).reaches())
                 .min()
                 .orElseThrow();
-    }
-
-    private static double largestGain(List<Taste> tastes) {
-        double start = tastes.getFirst().proxy().estimate();
-        return tastes.stream()
-                .mapToDouble(t -> t.proxy().estimate() - start)
-                .max()
-                .orElseThrow();
-    }
-
-    static double goldAt(List<Taste> tastes, double gain) {
-        double start = tastes.getFirst().proxy().estimate();
-        Taste before = tastes.getFirst();
-        for (Taste taste : tastes) {
-            double here = taste.proxy().estimate() - start;
-            if (here >= gain) {
-                double from = before.proxy().estimate() - start;
-                double share = here == from ? 1 : (gain - from) / (here - from);
-                return before.gold().estimate()
-                        + share * (taste.gold().estimate() - before.gold().estimate());
-            }
-            before = taste;
-        }
-        return before.gold().estimate();
     }
 
     private void chains(StringBuilder text) {

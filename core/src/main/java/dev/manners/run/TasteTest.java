@@ -23,8 +23,8 @@ import tools.jackson.databind.node.JsonNodeFactory;
 /// model and what gold say of its answers. The optimiser hears of none of it: what is found goes to the log.
 final class TasteTest implements Evaluation {
 
-    private static final int TOGETHER = 64;
-    private static final int LONGEST = 48;
+    static final int TOGETHER = 64;
+    static final int LONGEST = 48;
 
     private final Story story;
     private final LoadedModel policy;

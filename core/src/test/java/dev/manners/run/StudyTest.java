@@ -2,12 +2,10 @@ package dev.manners.run;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.within;
 
 import dev.manners.BadInput;
 import dev.manners.config.Options;
 import dev.manners.config.Yaml;
-import dev.manners.stats.Interval;
 import dev.manners.testing.OneThread;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -145,21 +143,5 @@ class StudyTest {
                     .isInstanceOf(BadInput.class)
                     .hasMessageContaining("raise world.feedback_prompts");
         }
-    }
-
-    /// Gold between two evaluations, where the proxy has gained what is asked.
-    @Test
-    void goldAtAGainIsInterpolated() {
-        List<Taste> tastes = List.of(taste(0, 1, 0.8), taste(10, 2, 0.9), taste(20, 4, 0.5));
-        assertThat(StudyReport.goldAt(tastes, 0)).isCloseTo(0.8, within(1e-12));
-        assertThat(StudyReport.goldAt(tastes, 0.5)).isCloseTo(0.85, within(1e-12));
-        assertThat(StudyReport.goldAt(tastes, 2)).isCloseTo(0.7, within(1e-12));
-        assertThat(StudyReport.goldAt(tastes, 3)).isCloseTo(0.5, within(1e-12));
-    }
-
-    private static Taste taste(long step, double proxy, double gold) {
-        Interval none = new Interval(0, 0, 0, 1);
-        return new Taste(
-                step, none, new Interval(proxy, proxy, proxy, 1), new Interval(gold, gold, gold, 1), none, none);
     }
 }
