@@ -25,9 +25,8 @@ public final class LogProbs {
     /// Elements of the logits of one piece: 4 MB in F32.
     private static final long PIECE = 1L << 20;
 
-    /// Rows of one piece are a multiple of this, however large the vocabulary: with fewer, the output layer is read
-    /// from
-    /// memory as long as it is multiplied with.
+    /// Rows of one piece are a multiple of this, however large the vocabulary: with few rows, reading the output layer
+    /// takes as long as multiplying with it.
     private static final long ROWS = 64;
 
     /// Elements that are kept for the way back, 64 MB; more are computed anew.

@@ -2,6 +2,7 @@ package dev.manners.model;
 
 import dev.manners.BadInput;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.MatrixProduct;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Philox;
 import dev.manners.tensor.Scope;
@@ -175,7 +176,7 @@ public final class Decoder implements AutoCloseable {
     /// @return [N, H]
     public Tensor hidden(Tensor ids, Attend attend, Dropout dropout) {
         long tokens = ids.size(0);
-        long rows = head.packed() ? tokens : Tensor.roundRows(tokens, config().hiddenSize(), dtype());
+        long rows = head.packed() ? tokens : MatrixProduct.roundRows(tokens, config().hiddenSize(), dtype());
         if (rows > tokens) {
             Padded padded = new Padded(attend, tokens, rows);
             return states(padded.fill(ids), padded, dropout).narrow(0, 0, tokens);

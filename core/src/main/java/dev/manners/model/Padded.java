@@ -4,7 +4,8 @@ import dev.manners.tensor.Tensor;
 import java.util.List;
 
 /// A batch that is computed with more rows than it has tokens, where round numbers are cheaper
-/// ([Tensor#roundRows]). The further rows are token 0 at position 0; they see nothing and nothing sees them.
+/// ([dev.manners.tensor.MatrixProduct#roundRows]). The further rows are token 0 at position 0; they see nothing and
+/// nothing sees them.
 ///
 /// @param tokens of the batch itself; `rows` with the further ones
 record Padded(Attend batch, long tokens, long rows) implements Attend {

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// oneDNN compiles a kernel for every shape, which takes most of a millisecond and memory that it keeps. So only round
 /// numbers of rows are multiplied this way, of which there are few; [#roundRows] says which.
-final class MatrixProduct {
+public final class MatrixProduct {
 
     private static final long ROUND = 64;
 
@@ -25,6 +25,10 @@ final class MatrixProduct {
     private static final long[] ZERO = {0, 0};
 
     private MatrixProduct() {}
+
+    /// @param x dL/dx, [N, in]
+    /// @param weight dL/dW, [out, in], or null if it was not wanted
+    record Gradients(Tensor x, @Nullable Tensor weight) {}
 
     /// @param x [N, in], or more dimensions before the last
     /// @param weight [out, in]
@@ -38,10 +42,6 @@ final class MatrixProduct {
         }
         return bias == null ? torch.linear(x, weight) : torch.linear(x, weight, new TensorOptional(bias));
     }
-
-    /// @param x dL/dx, [N, in]
-    /// @param weight dL/dW, [out, in], or null if it was not wanted
-    record Gradients(Tensor x, @Nullable Tensor weight) {}
 
     /// Gradients of [#of] without bias.
     ///
@@ -71,7 +71,10 @@ final class MatrixProduct {
         return pixels.permute(0, 2, 3, 1).view(pixels.size(3), pixels.size(1));
     }
 
-    static long roundRows(long rows, long in, DType dtype) {
+    /// How many rows it is best to multiply in place of so many: the next round number, or the same.
+    ///
+    /// @param in length of a row
+    public static long roundRows(long rows, long in, DType dtype) {
         boolean many = rows * in > FEWEST_VALUES && rows >= ROUND;
         return many && dtype == DType.F32 && convolves() ? (rows + ROUND - 1) / ROUND * ROUND : rows;
     }

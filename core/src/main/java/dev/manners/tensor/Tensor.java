@@ -539,13 +539,6 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    /// How many rows it is best to multiply in place of so many: the next round number, or the same.
-    ///
-    /// @param in length of a row
-    public static long roundRows(long rows, long in, DType dtype) {
-        return MatrixProduct.roundRows(rows, in, dtype);
-    }
-
     /// Rows of a table [V, H] by these ids.
     public Tensor embeddingOf(Tensor ids) {
         return new Tensor(torch.embedding(t, ids.t));

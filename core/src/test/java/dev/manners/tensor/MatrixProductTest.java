@@ -1,7 +1,11 @@
 package dev.manners.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
+import dev.manners.testing.NativeMemory;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -96,6 +100,35 @@ class MatrixProductTest {
         }
     }
 
+    /// TR08 of the way that trainers' tests, with their small models, do not take.
+    @Test
+    void tr08_nothingOfAProductIsLeftBehind() {
+        assumeThat(NativeMemory.inUse()).as("glibc's mallinfo2").isPresent();
+        assertThat(medianGrowth(() -> {})).as("bytes kept by a product, median").isLessThan(64);
+        assertThat(NativeMemory.withALeak(MatrixProductTest::medianGrowth)).isGreaterThan(64);
+    }
+
+    private static long medianGrowth(Runnable everyTime) {
+        List<Long> inUse = new ArrayList<>();
+        try (Scope outer = Scope.open()) {
+            Tensor weight = Tensor.of(random(2, OUT * IN), OUT, IN).setRequiresGrad(true);
+            Tensor x = Tensor.of(random(1, 64 * IN), 64, IN).setRequiresGrad(true);
+            Tensor pull = Tensor.of(random(4, 64 * OUT), 64, OUT);
+            assertThat(convolves(x, weight)).isTrue();
+            for (int i = 0; i < 300; i++) {
+                try (Scope scope = Scope.open()) {
+                    x.linear(weight, null).backward(pull);
+                    x.detach().linearBackward(weight, pull);
+                }
+                everyTime.run();
+                inUse.add(NativeMemory.inUse().orElseThrow());
+            }
+            x.clearGrad();
+            weight.clearGrad();
+        }
+        return NativeMemory.medianGrowth(inUse, 100, 290);
+    }
+
     @Test
     void onlyWhereItHelps() {
         try (Scope scope = Scope.open()) {
@@ -114,13 +147,13 @@ class MatrixProductTest {
 
     @Test
     void roundNumbersOfRows() {
-        assertThat(Tensor.roundRows(130, IN, DType.F32)).isEqualTo(192);
-        assertThat(Tensor.roundRows(192, IN, DType.F32)).isEqualTo(192);
-        assertThat(Tensor.roundRows(63, IN, DType.F32)).isEqualTo(63);
-        assertThat(Tensor.roundRows(130, 32, DType.F32)).isEqualTo(130);
-        assertThat(Tensor.roundRows(130, IN, DType.BF16)).isEqualTo(130);
+        assertThat(MatrixProduct.roundRows(130, IN, DType.F32)).isEqualTo(192);
+        assertThat(MatrixProduct.roundRows(192, IN, DType.F32)).isEqualTo(192);
+        assertThat(MatrixProduct.roundRows(63, IN, DType.F32)).isEqualTo(63);
+        assertThat(MatrixProduct.roundRows(130, 32, DType.F32)).isEqualTo(130);
+        assertThat(MatrixProduct.roundRows(130, IN, DType.BF16)).isEqualTo(130);
         LibTorch.setThreads(1);
-        assertThat(Tensor.roundRows(130, IN, DType.F32)).isEqualTo(130);
+        assertThat(MatrixProduct.roundRows(130, IN, DType.F32)).isEqualTo(130);
     }
 
     private static boolean convolves(Tensor x, Tensor weight) {

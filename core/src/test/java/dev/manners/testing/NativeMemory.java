@@ -1,5 +1,8 @@
 package dev.manners.testing;
 
+import dev.manners.tensor.DType;
+import dev.manners.tensor.Scope;
+import dev.manners.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -9,8 +12,10 @@ import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -56,5 +61,19 @@ public final class NativeMemory {
                 .sorted()
                 .toArray();
         return grown[grown.length / 2];
+    }
+
+    /// The control of a measurement: what it finds where every step leaks one scalar.
+    ///
+    /// @param measure runs the steps, each of which does what it is given
+    public static long withALeak(ToLongFunction<Runnable> measure) {
+        List<Tensor> leaked = new ArrayList<>();
+        long found = measure.applyAsLong(() -> {
+            try (Scope scope = Scope.open()) {
+                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
+            }
+        });
+        leaked.forEach(Tensor::close);
+        return found;
     }
 }

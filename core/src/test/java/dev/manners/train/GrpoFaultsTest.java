@@ -293,14 +293,9 @@ class GrpoFaultsTest {
                 .as("bytes kept by %d updates", LATEST)
                 .isLessThan(20L << 20);
         // The measure would see one scalar leaked by every update.
-        List<Tensor> leaked = new ArrayList<>();
-        List<Long> leaking = inUseAfterUpdates(200, () -> {
-            try (Scope scope = Scope.open()) {
-                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
-            }
-        });
-        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking update").isGreaterThan(64);
-        leaked.forEach(Tensor::close);
+        assertThat(NativeMemory.withALeak(leak -> medianGrowth(inUseAfterUpdates(200, leak))))
+                .as("bytes kept by a leaking update")
+                .isGreaterThan(64);
     }
 
     /// Sampling, reference, KL and entropy are in every update. It ends once memory is flat.

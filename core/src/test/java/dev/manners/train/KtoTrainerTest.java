@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.manners.BadInput;
 import dev.manners.NonFinite;
-import dev.manners.config.Options;
 import dev.manners.model.Decoder;
 import dev.manners.model.Lora;
 import dev.manners.model.Parameter;
@@ -18,7 +17,6 @@ import dev.manners.testing.NativeMemory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -38,15 +36,6 @@ class KtoTrainerTest {
     @TempDir
     Path folder;
 
-    private static Decoder tiny() {
-        return SftTrainerTest.tiny();
-    }
-
-    /// A reference that is not the policy.
-    private static Decoder other() {
-        return Decoder.initialise(SftTrainerTest.tinyLlama(), SEED + 7, DType.F32);
-    }
-
     static List<Judged> rows(int count, long seed) {
         Random random = new Random(seed);
         return IntStream.range(0, count)
@@ -58,23 +47,7 @@ class KtoTrainerTest {
     }
 
     private static KtoConfig config(Map<String, ?> more) {
-        Map<String, Object> options = new HashMap<>(Map.of(
-                "learning_rate",
-                1e-3,
-                "per_device_train_batch_size",
-                4,
-                "weight_decay",
-                0.01,
-                "bf16",
-                false,
-                "logging_steps",
-                1,
-                "save_steps",
-                3,
-                "seed",
-                SEED));
-        options.putAll(more);
-        return Options.with(KtoConfig.class, options);
+        return DpoRuns.config(KtoConfig.class, more);
     }
 
     private static KtoTrainer trainer(
@@ -92,24 +65,20 @@ class KtoTrainerTest {
 
     private static List<Map<String, Double>> told(KtoConfig config, List<Judged> rows) {
         SftTrainerTest.Told told = new SftTrainerTest.Told();
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             trainer(policy, reference, config, rows, List.of(), told, null, () -> false)
                     .train();
         }
         return told.metrics;
     }
 
-    private static Map<String, float[]> values(Decoder model) {
-        return SftTrainerTest.values(model);
-    }
-
     @ParameterizedTest
     @ValueSource(strings = {"kto", "apo_zero_unpaired"})
     void overfitsOneBatchAndMovesEveryParameterButNotTheReference(String loss) {
-        try (Decoder policy = tiny();
-                Decoder reference = tiny()) {
-            Map<String, float[]> before = values(policy);
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.tiny()) {
+            Map<String, float[]> before = DpoRuns.values(policy);
             SftTrainerTest.Told told = new SftTrainerTest.Told();
             KtoConfig config = config(Map.of("learning_rate", 1e-2, "max_steps", 80, "beta", 0.5, "loss_type", loss));
             trainer(policy, reference, config, rows(4, SEED), List.of(), told, null, () -> false)
@@ -117,8 +86,9 @@ class KtoTrainerTest {
             assertThat(told.metrics.getFirst().get("loss")).isEqualTo(0.5, within(1e-5));
             assertThat(told.metrics.getLast().get("loss")).isLessThan(0.2);
             assertThat(told.metrics.getLast().get("rewards/margins")).isGreaterThan(2);
-            values(policy).forEach((name, after) -> assertThat(after).as(name).isNotEqualTo(before.get(name)));
-            assertThat(values(reference)).usingRecursiveComparison().isEqualTo(before);
+            DpoRuns.values(policy)
+                    .forEach((name, after) -> assertThat(after).as(name).isNotEqualTo(before.get(name)));
+            assertThat(DpoRuns.values(reference)).usingRecursiveComparison().isEqualTo(before);
         }
     }
 
@@ -126,12 +96,12 @@ class KtoTrainerTest {
     void withAdaptersOnlyTheyMoveAndTheReferenceIsTheBase() {
         KtoConfig config = config(Map.of("learning_rate", 1e-2, "max_steps", 20));
         SftTrainerTest.Told ownBase = new SftTrainerTest.Told();
-        try (Decoder policy = tiny()) {
+        try (Decoder policy = DpoRuns.tiny()) {
             policy.attach(new Lora(4, 8, 0, false, List.of("all-linear")), SEED);
-            Map<String, float[]> before = values(policy);
+            Map<String, float[]> before = DpoRuns.values(policy);
             trainer(policy, null, config, rows(8, SEED), List.of(), ownBase, null, () -> false)
                     .train();
-            values(policy).forEach((name, after) -> {
+            DpoRuns.values(policy).forEach((name, after) -> {
                 if (name.contains("lora_")) {
                     assertThat(after).as(name).isNotEqualTo(before.get(name));
                 } else {
@@ -140,8 +110,8 @@ class KtoTrainerTest {
             });
         }
         SftTrainerTest.Told beside = new SftTrainerTest.Told();
-        try (Decoder policy = tiny();
-                Decoder reference = tiny()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.tiny()) {
             policy.attach(new Lora(4, 8, 0, false, List.of("all-linear")), SEED);
             trainer(policy, reference, config, rows(8, SEED), List.of(), beside, null, () -> false)
                     .train();
@@ -189,8 +159,8 @@ class KtoTrainerTest {
                 1.5,
                 "loss_type",
                 loss));
-        try (Decoder one = tiny();
-                Decoder two = other()) {
+        try (Decoder one = DpoRuns.tiny();
+                Decoder two = DpoRuns.other()) {
             Decoder policy = swapped ? two : one;
             Decoder reference = swapped ? one : two;
             trainer(policy, reference, config, sideBySide(16, 3), List.of(), told, null, () -> false)
@@ -209,8 +179,8 @@ class KtoTrainerTest {
         List<Judged> data = rows(5, SEED);
         int[] rows = update == 1 ? new int[] {0, 1, 2, 3} : new int[] {4};
         int[] before = update == 1 ? new int[] {3, 0, 1, 2} : new int[] {3};
-        try (Decoder one = tiny();
-                Decoder two = other()) {
+        try (Decoder one = DpoRuns.tiny();
+                Decoder two = DpoRuns.other()) {
             double mean = 0;
             for (int i = 0; i < rows.length; i++) {
                 Judged mixed = new Judged(
@@ -247,8 +217,8 @@ class KtoTrainerTest {
     void rowsOfOnePromptSideBySideAreNoNeighbours() {
         List<Judged> data = sideBySide(4, 2);
         int[] lenders = {2, 3, 0, 1};
-        try (Decoder one = tiny();
-                Decoder two = other()) {
+        try (Decoder one = DpoRuns.tiny();
+                Decoder two = DpoRuns.other()) {
             double mean = 0;
             for (int i = 0; i < 4; i++) {
                 Judged mixed =
@@ -276,8 +246,8 @@ class KtoTrainerTest {
     void anUpdateOfOnePromptIsToldOnce() {
         SftTrainerTest.Told told = new SftTrainerTest.Told();
         SftTrainerTest.Told larger = new SftTrainerTest.Told();
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             trainer(
                             policy,
                             reference,
@@ -305,8 +275,8 @@ class KtoTrainerTest {
 
     @Test
     void oneRowHasNoNeighbour() {
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             assertThatThrownBy(() -> trainer(
                             policy,
                             reference,
@@ -400,8 +370,8 @@ class KtoTrainerTest {
 
     /// With a reference that follows, and two updates in a line of metrics.
     private static Outcome following(Tracker tracker, Path checkpoints, BooleanSupplier stop) {
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             KtoConfig config = config(Map.of(
                     "learning_rate", 1e-2,
                     "max_steps", 9,
@@ -433,8 +403,8 @@ class KtoTrainerTest {
     }
 
     private static Outcome evaluating(Tracker tracker, Path checkpoints, BooleanSupplier stop) {
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             KtoConfig config = config(Map.of("max_steps", 4, "learning_rate", 1e-2));
             return trainer(policy, reference, config, rows(20, SEED), rows(20, SEED + 1), tracker, checkpoints, stop)
                     .train();
@@ -443,8 +413,8 @@ class KtoTrainerTest {
 
     @Test
     void tr11_resumingWithOtherInputsIsRefusedAndListed() {
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             KtoConfig config = config(Map.of("max_steps", 2));
             trainer(policy, reference, config, rows(8, SEED), List.of(), Tracker.none(), folder, () -> false)
                     .train();
@@ -467,14 +437,14 @@ class KtoTrainerTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void tr09_aNanStopsBeforeTheUpdate(boolean inPolicy) {
-        try (Decoder policy = tiny();
-                Decoder reference = other();
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other();
                 Scope scope = Scope.open()) {
             Decoder broken = inPolicy ? policy : reference;
             Parameter norm = broken.parameter("model.norm.weight");
             norm.value().detach().narrow(0, 3, 1).copy_(Tensor.full(Double.NaN, DType.F32, 1));
             broken.refresh();
-            Map<String, float[]> before = values(policy);
+            Map<String, float[]> before = DpoRuns.values(policy);
             SftTrainerTest.Told told = new SftTrainerTest.Told();
             KtoTrainer trainer = trainer(
                     policy,
@@ -490,7 +460,7 @@ class KtoTrainerTest {
                     .hasMessageContaining("loss")
                     .hasMessageContaining("update 1 of 3");
             assertThat(told.events).contains("non_finite");
-            values(policy)
+            DpoRuns.values(policy)
                     .forEach((name, after) -> assertThat(Arrays.equals(after, before.get(name)))
                             .as(name)
                             .isTrue());
@@ -503,20 +473,15 @@ class KtoTrainerTest {
         assumeThat(NativeMemory.inUse()).as("glibc's mallinfo2").isPresent();
         assertThat(medianGrowth(() -> {})).as("bytes kept by an update, median").isLessThan(64);
         // The measure would see one scalar leaked by every update.
-        List<Tensor> leaked = new ArrayList<>();
-        long leaking = medianGrowth(() -> {
-            try (Scope scope = Scope.open()) {
-                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
-            }
-        });
-        assertThat(leaking).as("bytes kept by a leaking update").isGreaterThan(64);
-        leaked.forEach(Tensor::close);
+        assertThat(NativeMemory.withALeak(leak -> medianGrowth(leak)))
+                .as("bytes kept by a leaking update")
+                .isGreaterThan(64);
     }
 
     private static long medianGrowth(Runnable everyUpdate) {
         List<Long> inUse = new ArrayList<>();
-        try (Decoder policy = tiny();
-                Decoder reference = other()) {
+        try (Decoder policy = DpoRuns.tiny();
+                Decoder reference = DpoRuns.other()) {
             trainer(
                             policy,
                             reference,

@@ -12,9 +12,6 @@ import dev.manners.model.ScalarModel;
 import dev.manners.reward.Candidate;
 import dev.manners.reward.Reward;
 import dev.manners.reward.Score;
-import dev.manners.tensor.DType;
-import dev.manners.tensor.Scope;
-import dev.manners.tensor.Tensor;
 import dev.manners.testing.NativeMemory;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -158,14 +155,9 @@ class PpoFaultsTest {
                 .as("bytes kept by %d steps", LATEST)
                 .isLessThan(20L << 20);
         // The measure would see one scalar leaked by every step.
-        List<Tensor> leaked = new ArrayList<>();
-        List<Long> leaking = inUseAfterSteps(LATEST + 50, () -> {
-            try (Scope scope = Scope.open()) {
-                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
-            }
-        });
-        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking step").isGreaterThan(64);
-        leaked.forEach(Tensor::close);
+        assertThat(NativeMemory.withALeak(leak -> medianGrowth(inUseAfterSteps(LATEST + 50, leak))))
+                .as("bytes kept by a leaking step")
+                .isGreaterThan(64);
     }
 
     /// It ends once memory is flat.

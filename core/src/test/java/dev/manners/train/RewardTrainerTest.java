@@ -425,14 +425,9 @@ class RewardTrainerTest {
                 .as("bytes kept by 190 updates")
                 .isLessThan(20L << 20);
         // The measure would see one scalar leaked by every update.
-        List<Tensor> leaked = new ArrayList<>();
-        List<Long> leaking = inUseAfterUpdates(() -> {
-            try (Scope scope = Scope.open()) {
-                leaked.add(scope.keepForever(Tensor.full(1, DType.F32)));
-            }
-        });
-        assertThat(medianGrowth(leaking)).as("bytes kept by a leaking update").isGreaterThan(64);
-        leaked.forEach(Tensor::close);
+        assertThat(NativeMemory.withALeak(leak -> medianGrowth(inUseAfterUpdates(leak))))
+                .as("bytes kept by a leaking update")
+                .isGreaterThan(64);
     }
 
     private static List<Long> inUseAfterUpdates(Runnable everyUpdate) {
