@@ -9,7 +9,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.sql.SQLException;
+import java.time.Duration;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import org.flywaydb.core.Flyway;
 import org.flywaydb.core.api.FlywayException;
@@ -110,7 +113,29 @@ final class Database {
     }
 
     /// The schema it has; empty if it has none.
+    ///
+    /// While another process is making the file, SQLite says at once that it is busy, whatever its timeout: so this
+    /// waits itself.
     private OptionalInt schema() {
+        long begun = System.nanoTime();
+        while (true) {
+            try {
+                return storedSchema();
+            } catch (BadInput e) {
+                boolean busy = sql(e).map(Database::code)
+                        .filter(code -> code == SQLiteErrorCode.SQLITE_BUSY || code == SQLiteErrorCode.SQLITE_LOCKED)
+                        .isPresent();
+                if (!busy
+                        || System.nanoTime() - begun
+                                > Duration.ofMillis(BUSY_MS).toNanos()) {
+                    throw e;
+                }
+                LockSupport.parkNanos(Duration.ofMillis(20).toNanos());
+            }
+        }
+    }
+
+    private OptionalInt storedSchema() {
         return guarded(() -> {
             try (Handle handle = reader()) {
                 boolean any =
@@ -140,16 +165,27 @@ final class Database {
         try {
             return work.get();
         } catch (JdbiException e) {
-            for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                if (cause instanceof SQLException sql) {
-                    String meaning = meaning(SQLiteErrorCode.getErrorCode(sql.getErrorCode() & 0xFF));
-                    if (!meaning.isEmpty()) {
-                        throw new BadInput(file + ": " + meaning + " (" + sql.getMessage() + ")", e);
-                    }
-                }
+            SQLException sql = sql(e).orElseThrow(() -> e);
+            String meaning = meaning(code(sql));
+            if (meaning.isEmpty()) {
+                throw e;
             }
-            throw e;
+            throw new BadInput(file + ": " + meaning + " (" + sql.getMessage() + ")", e);
         }
+    }
+
+    /// What SQLite said, where an error comes from it.
+    private static Optional<SQLException> sql(Throwable e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof SQLException sql) {
+                return Optional.of(sql);
+            }
+        }
+        return Optional.empty();
+    }
+
+    private static SQLiteErrorCode code(SQLException sql) {
+        return SQLiteErrorCode.getErrorCode(sql.getErrorCode() & 0xFF);
     }
 
     private static String meaning(SQLiteErrorCode code) {

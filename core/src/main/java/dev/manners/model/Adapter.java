@@ -17,9 +17,17 @@ final class Adapter {
     private final double dropout;
     private final Switch on;
 
-    /// Shared by all adapters of a model: switched off, the base is what remains.
+    /// Shared by all adapters of a model: switched off, the base is what remains. Every thread has its own, as one
+    /// worker may ask the policy while another asks the reference.
     static final class Switch {
-        boolean enabled = true;
+        private final ThreadLocal<Boolean> enabled = ThreadLocal.withInitial(() -> true);
+
+        /// @return what it was before
+        boolean set(boolean on) {
+            boolean before = enabled.get();
+            enabled.set(on);
+            return before;
+        }
     }
 
     /// @param a [r, in]
@@ -36,7 +44,7 @@ final class Adapter {
     }
 
     boolean enabled() {
-        return on.enabled;
+        return on.enabled.get();
     }
 
     Parameter a() {

@@ -36,7 +36,7 @@ public final class Decoder implements AutoCloseable {
     private final Map<String, Parameter> adapterParameters = new LinkedHashMap<>();
     private final Adapter.Switch adaptersOn = new Adapter.Switch();
     private @Nullable Lora lora;
-    private @Nullable Tensor rotations;
+    private final List<Tensor> rotations = new ArrayList<>();
 
     Decoder(Blueprint blueprint, Map<String, Parameter> parameters, DType dtype) {
         this.blueprint = blueprint;
@@ -199,20 +199,24 @@ public final class Decoder implements AutoCloseable {
 
     /// Cosine and sine of every token, [N, 1, pairs, 2], or null.
     private @Nullable Tensor rotation(Attend attend) {
+        Tensor table = rotations(attend.maxPosition());
+        return table == null ? null : table.indexSelect(0, attend.positions()).unsqueeze(1);
+    }
+
+    /// Cosines and sines of at least so many positions, or null. A table that is too short stays until the end: another
+    /// worker may be reading it.
+    private synchronized @Nullable Tensor rotations(int positions) {
         Rotary rotary = config().rotary();
         if (rotary == null) {
             return null;
         }
-        if (rotations == null || rotations.size(0) < attend.maxPosition()) {
+        if (rotations.isEmpty() || rotations.getLast().size(0) < positions) {
             try (Scope scope = Scope.open()) {
-                if (rotations != null) {
-                    rotations.close();
-                }
-                int length = Math.max(attend.maxPosition(), Math.min(config().maxPositions(), 2048));
-                rotations = scope.keepForever(rotary.table(length));
+                int length = Math.max(positions, Math.min(config().maxPositions(), 2048));
+                rotations.add(scope.keepForever(rotary.table(length)));
             }
         }
-        return rotations.indexSelect(0, attend.positions()).unsqueeze(1);
+        return rotations.getLast();
     }
 
     /// The output layer's weight, [V, H], for losses that multiply with it piece by piece.
@@ -334,11 +338,11 @@ public final class Decoder implements AutoCloseable {
         return Collections.unmodifiableCollection(adapterParameters.values());
     }
 
-    /// Until it is closed the adapters are off: what computes is the base model, the reference policy.
+    /// Until it is closed the adapters are off for this thread: what it computes is the base model, the reference
+    /// policy.
     public AdaptersOff withoutAdapters() {
-        boolean before = adaptersOn.enabled;
-        adaptersOn.enabled = false;
-        return () -> adaptersOn.enabled = before;
+        boolean before = adaptersOn.set(false);
+        return () -> adaptersOn.set(before);
     }
 
     /// Switches the adapters back when closed.
@@ -376,9 +380,7 @@ public final class Decoder implements AutoCloseable {
     public void close() {
         adapters().forEach(Adapter::close);
         weights.forEach(Weight::close);
-        if (rotations != null) {
-            rotations.close();
-        }
+        rotations.forEach(Tensor::close);
         parameters.values().forEach(Parameter::close);
         adapterParameters.values().forEach(Parameter::close);
     }

@@ -1,5 +1,6 @@
 package dev.manners.model;
 
+import dev.manners.tensor.Workers;
 import org.jspecify.annotations.Nullable;
 
 /// The shape of a decoder: what a family's config.json says, in one vocabulary for all families.
@@ -35,6 +36,15 @@ public record DecoderConfig(
         boolean queryKeyNorm,
         boolean tiedEmbeddings,
         DropoutRates dropout) {
+
+    /// Up to so many layers times hidden values the operations of a layer are so small that it is faster to share out
+    /// a batch than every operation (docs/benchmarks.md).
+    private static final long SMALL = 8192;
+
+    /// Parts of a batch that are best computed side by side.
+    public int workers() {
+        return (long) layers * hiddenSize <= SMALL ? Workers.count() : 1;
+    }
 
     /// How hidden states are normalised.
     public enum NormKind {

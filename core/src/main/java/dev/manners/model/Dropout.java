@@ -2,6 +2,7 @@ package dev.manners.model;
 
 import dev.manners.tensor.Philox;
 import dev.manners.tensor.Tensor;
+import java.util.Objects;
 
 /// Dropout masks as a pure function of (seed, step, site, element): nothing to save, nothing to restore.
 ///
@@ -10,6 +11,9 @@ public final class Dropout {
 
     /// No dropout: evaluation, generation, reward models, preference training.
     public static final Dropout NONE = new Dropout(0, -1);
+
+    /// Most parts of a forward pass.
+    private static final int PARTS = 1 << 12;
 
     private final long seed;
     private final long step;
@@ -25,6 +29,13 @@ public final class Dropout {
     /// @param step number of this forward pass in the run, from 0
     public static Dropout training(long seed, long step) {
         return new Dropout(seed, step);
+    }
+
+    /// That of a part of this forward pass, which is computed by itself.
+    ///
+    /// @param number of the part, from 0
+    public Dropout part(int number) {
+        return active() ? new Dropout(seed, step * PARTS + Objects.checkIndex(number, PARTS)) : this;
     }
 
     boolean active() {

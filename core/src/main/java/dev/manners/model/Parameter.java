@@ -1,6 +1,9 @@
 package dev.manners.model;
 
 import dev.manners.tensor.Tensor;
+import dev.manners.tensor.Workers;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
 import org.jspecify.annotations.Nullable;
 
 /// A named weight as a model directory holds it: what is loaded, optimised and saved.
@@ -9,7 +12,8 @@ public final class Parameter {
     private final String name;
     private final Tensor value;
     private boolean trainable = true;
-    private @Nullable Tensor grad;
+    /// Gradients by the worker that computed them.
+    private final Map<Integer, Tensor> grads = new ConcurrentSkipListMap<>();
 
     Parameter(String name, Tensor value) {
         this.name = name;
@@ -40,28 +44,40 @@ public final class Parameter {
     }
 
     /// Gradient accumulated since it was last cleared, F32, shaped as the value; null if there is none.
+    ///
+    /// Not to be asked while workers compute: it adds up theirs, in their order.
     public @Nullable Tensor grad() {
-        return grad;
+        Tensor sum = null;
+        for (Tensor grad : grads.values()) {
+            if (sum == null) {
+                sum = grad;
+            } else {
+                sum.add_(grad);
+                grad.close();
+            }
+        }
+        if (grads.size() > 1) {
+            grads.clear();
+            grads.put(0, sum);
+        }
+        return sum;
     }
 
-    /// Adds to the gradient, taking ownership of `more` if there was none.
+    /// Adds to the gradient, taking ownership of `more` if there was none of this worker.
     ///
     /// @param more F32, outside every scope
     void accumulate(Tensor more) {
-        if (grad == null) {
-            grad = more;
-        } else {
-            grad.add_(more);
-            more.close();
-        }
+        grads.merge(Workers.current(), more, (grad, another) -> {
+            grad.add_(another);
+            another.close();
+            return grad;
+        });
     }
 
     /// Drops the gradient and its memory.
     public void clearGrad() {
-        if (grad != null) {
-            grad.close();
-            grad = null;
-        }
+        grads.values().forEach(Tensor::close);
+        grads.clear();
     }
 
     void close() {

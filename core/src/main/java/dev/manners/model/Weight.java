@@ -5,8 +5,11 @@ import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.PackedWeight;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import dev.manners.tensor.Workers;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
 import org.jspecify.annotations.Nullable;
 
 /// What the forward pass multiplies with: one or more [Parameter]s brought into the layout and the dtype of the
@@ -31,6 +34,8 @@ final class Weight {
     private final List<Part> parts;
     private final DType dtype;
     private @Nullable Tensor working;
+    /// The working tensor of every worker but the first, by its number: the same values, a gradient of its own.
+    private final Map<Integer, Tensor> aliases = new ConcurrentSkipListMap<>();
     private @Nullable PackedWeight packed;
     private final List<@Nullable Tensor> rowIndex = new ArrayList<>();
     private final List<Long> partRows = new ArrayList<>();
@@ -66,6 +71,16 @@ final class Weight {
 
     /// The tensor to compute with, [out, in] or [out].
     Tensor get() {
+        int worker = Workers.current();
+        return worker == 0
+                ? own()
+                : aliases.computeIfAbsent(worker, number -> {
+                    Tensor working = own();
+                    return unscoped(working.detach().setRequiresGrad(working.requiresGrad()));
+                });
+    }
+
+    private Tensor own() {
         if (working == null) {
             throw new IllegalStateException("closed");
         }
@@ -106,6 +121,7 @@ final class Weight {
     /// Takes over the parameters' present values, and whether they are trainable.
     void refresh() {
         unpack();
+        dropAliases();
         boolean trainable = parts.stream().anyMatch(part -> part.parameter.trainable());
         try (Scope scope = Scope.open();
                 NoGrad off = NoGrad.on()) {
@@ -125,7 +141,7 @@ final class Weight {
                 working[0] = partRows.stream().mapToLong(n -> n).sum();
                 this.working = scope.keepForever(Tensor.empty(dtype, working));
             }
-            Tensor target = get().detach();
+            Tensor target = own().detach();
             long row = 0;
             for (int i = 0; i < parts.size(); i++) {
                 Tensor value = parts.get(i).parameter.value().detach();
@@ -136,11 +152,11 @@ final class Weight {
                 target.narrow(0, row, rows(i)).copy_(index == null ? value : value.indexSelect(0, index));
                 row += rows(i);
             }
-            get().setRequiresGrad(trainable);
+            own().setRequiresGrad(trainable);
         }
     }
 
-    /// Moves the working tensor's gradient to the parameters that are trainable.
+    /// Moves the gradient of this worker's working tensor to the parameters that are trainable.
     void collect() {
         Tensor working = get();
         try (Scope scope = Scope.open();
@@ -179,8 +195,14 @@ final class Weight {
         }
     }
 
+    private void dropAliases() {
+        aliases.values().forEach(Tensor::close);
+        aliases.clear();
+    }
+
     void close() {
         unpack();
+        dropAliases();
         for (Tensor index : rowIndex) {
             if (index != null) {
                 index.close();

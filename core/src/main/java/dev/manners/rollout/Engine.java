@@ -2,22 +2,24 @@ package dev.manners.rollout;
 
 import dev.manners.BadInput;
 import dev.manners.model.Decoder;
+import dev.manners.tensor.Workers;
 import dev.manners.text.Tokenizer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /// Generates completions for many prompts: a fixed number of places, each taken by the next sample as soon as its
 /// completion has ended, over one preallocated key-value cache. A prompt goes through the model once, however many
-/// samples are drawn of it.
+/// samples are drawn of it. With a small model the samples and the places are shared out to [Workers].
 ///
 /// A sample depends on its prompt and on the numbers (seed, prompt, sample) alone, not on its neighbours, their number
-/// or
-/// its place: its random numbers are a function of them, and where weights are packed
-/// ([dev.manners.tensor.PackedWeight])
-/// a row of a matrix product has the same bits in every batch. What remains is the last bit of attention's sums.
+/// or its place: its random numbers are a function of them, and where weights are packed
+/// ([dev.manners.tensor.PackedWeight]) a
+/// row of a matrix product has the same bits in every batch. What remains is the last bit of attention's sums.
 public final class Engine {
 
     private final Decoder decoder;
@@ -108,7 +110,32 @@ public final class Engine {
         if (prompts.isEmpty()) {
             return List.of();
         }
-        return new Rollout(this, prompts, most, capacity, samples, sampling, firstPrompt, listener).run(stop);
+        int all = Math.multiplyExact(prompts.size(), samples);
+        int workers = listener == null ? Math.min(decoder.config().workers(), Math.min(slots, all)) : 1;
+        List<Rollout> shares = new ArrayList<>();
+        for (int w = 0; w < workers; w++) {
+            shares.add(new Rollout(
+                    this,
+                    Math.toIntExact((long) all * w / workers),
+                    Math.toIntExact((long) all * (w + 1) / workers),
+                    slots * (w + 1) / workers - slots * w / workers,
+                    prompts,
+                    most,
+                    capacity,
+                    samples,
+                    sampling,
+                    firstPrompt,
+                    listener));
+        }
+        try (Decoder.Generating generating = decoder.generating()) {
+            var done = Workers.map(workers, shares, share -> Optional.ofNullable(share.run(stop)));
+            return done.stream().allMatch(Optional::isPresent)
+                    ? done.stream()
+                            .flatMap(Optional::stream)
+                            .flatMap(List::stream)
+                            .toList()
+                    : null;
+        }
     }
 
     Decoder decoder() {
@@ -121,9 +148,5 @@ public final class Engine {
 
     boolean stopsAt(int id) {
         return stopIds.contains(id);
-    }
-
-    int slots() {
-        return slots;
     }
 }

@@ -7,6 +7,7 @@ import dev.manners.model.Dropout;
 import dev.manners.model.KvCache;
 import dev.manners.model.Sequences;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
@@ -16,8 +17,9 @@ import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
-/// One call of the [Engine]: samples wait in the order prompt by prompt, are admitted to free places, grow by a token
-/// a step, and leave.
+/// One worker's part of a call of the [Engine]: samples wait in the order prompt by prompt, are admitted to free
+/// places,
+/// grow by a token a step, and leave.
 final class Rollout {
 
     private final Engine engine;
@@ -29,6 +31,8 @@ final class Rollout {
     private final Chooser chooser;
     private final long firstPrompt;
     private final Engine.@Nullable Listener listener;
+    private final int begin;
+    private final int end;
     private final Completion[] done;
     private final int places;
     private final KvCache cache;
@@ -42,10 +46,15 @@ final class Rollout {
     /// @param logits of its first sampled token, [1, V]
     private record Shared(int prompt, Tensor logits) {}
 
+    /// @param begin first of its samples, counted prompt by prompt; `end` behind its last
+    /// @param slots completions at a time
     /// @param limits most tokens of each prompt's completions
     /// @param capacity longest prompt and completion together
     Rollout(
             Engine engine,
+            int begin,
+            int end,
+            int slots,
             List<int[]> prompts,
             int[] limits,
             int capacity,
@@ -62,8 +71,11 @@ final class Rollout {
         this.chooser = new Chooser(sampling);
         this.firstPrompt = firstPrompt;
         this.listener = listener;
-        this.done = new Completion[Math.multiplyExact(prompts.size(), samples)];
-        this.places = Math.min(engine.slots(), done.length);
+        this.begin = begin;
+        this.end = end;
+        this.next = begin;
+        this.done = new Completion[end - begin];
+        this.places = Math.min(slots, done.length);
         this.cache = new KvCache(decoder.config(), samples == 1 ? places : places + 1, capacity);
     }
 
@@ -71,12 +83,12 @@ final class Rollout {
     @Nullable
     List<Completion> run(BooleanSupplier stop) {
         try (cache;
-                Decoder.Generating generating = decoder.generating()) {
-            while (next < done.length || !growing.isEmpty()) {
+                NoGrad off = NoGrad.on()) {
+            while (next < end || !growing.isEmpty()) {
                 if (stop.getAsBoolean()) {
                     return null;
                 }
-                if (next < done.length && growing.size() < places) {
+                if (next < end && growing.size() < places) {
                     admit();
                 } else {
                     step();
@@ -91,7 +103,7 @@ final class Rollout {
     /// Fills the free places with waiting samples. Each of their prompts is prefilled once, all of them together, and
     /// copied to its other samples; one whose samples do not all fit is kept.
     private void admit() {
-        int count = Math.min(places - growing.size(), done.length - next);
+        int count = Math.min(places - growing.size(), end - next);
         try (Scope scope = Scope.open()) {
             // 1. The prompts that have not been through the model.
             int first = next / samples;
@@ -122,7 +134,7 @@ final class Rollout {
             }
             Tensor mine = logits.indexSelect(0, Tensor.of(row));
             int after = (next + count) / samples;
-            if ((next + count) % samples == 0) {
+            if ((next + count) % samples == 0 || next + count == end) {
                 share(null);
             } else if (shared == null || shared.prompt != after) {
                 cache.copy(placeOf(after), places, prompts.get(after).length);
@@ -192,7 +204,7 @@ final class Rollout {
             int id = (int) choice.ids()[place - from];
             Completion completion = g.take(id, choice.logps()[place - from], engine.stopsAt(id), engine.tokenizer());
             if (completion != null) {
-                done[g.prompt() * samples + g.sample()] = completion;
+                done[g.prompt() * samples + g.sample() - begin] = completion;
                 leave(place);
             }
         }

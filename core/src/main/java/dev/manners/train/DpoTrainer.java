@@ -236,19 +236,16 @@ public final class DpoTrainer {
     public static float @Nullable [] precompute(
             Decoder policy, @Nullable Decoder reference, DpoConfig config, List<Pair> pairs, BooleanSupplier stop) {
         Reference fixed = new Reference(policy, reference);
-        float[] logps = new float[2 * pairs.size()];
-        for (int[] piece : pieces(policy, pairs, allOf(pairs))) {
-            if (stop.getAsBoolean()) {
-                return null;
-            }
-            try (Scope scope = Scope.open();
-                    Phase phase = Phase.of("reference", 0)) {
-                Completions batch = batch(pairs, piece);
-                float[] sums = completionLogps(fixed, batch, config.ldAlpha()).toFloats();
-                System.arraycopy(sums, 0, logps, 2 * piece[0], sums.length);
-            }
+        try (Phase phase = Phase.of("reference", 0)) {
+            List<int[]> pieces = pieces(policy, pairs, allOf(pairs));
+            List<float[]> logps = Pieces.map(
+                    policy.config(),
+                    pieces,
+                    piece -> stop.getAsBoolean()
+                            ? new float[0]
+                            : completionLogps(fixed, pairs, piece, config.ldAlpha()));
+            return stop.getAsBoolean() ? null : Episode.join(logps);
         }
-        return logps;
     }
 
     private double step(long step, double learningRate) {
@@ -265,8 +262,14 @@ public final class DpoTrainer {
                     ? Window.ofMicroBatch(microBatch.length, chosenTokens(pairs, microBatch), microBatches.size())
                     : update;
             List<int[]> pieces = objective.couplesPairs() ? List.of(microBatch) : pieces(policy, pairs, microBatch);
-            for (int[] piece : pieces) {
-                loss += accumulate(piece, window, step);
+            List<float[]> refLogps = refLogps(pieces, step);
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                for (Part part :
+                        Pieces.map(policy.config(), pieces, (piece, n) -> accumulate(piece, refLogps.get(n), window))) {
+                    loss += part.loss;
+                    tokens += part.tokens;
+                    tally.add(part.seen);
+                }
             }
         }
         // 3. The update, unless something is not finite.
@@ -280,67 +283,72 @@ public final class DpoTrainer {
         return loss;
     }
 
+    private record Part(double loss, long tokens, Tally seen) {}
+
     /// Adds some pairs' part of the gradient.
     ///
-    /// @return their part of the loss
-    private double accumulate(int[] piece, Window window, long step) {
+    /// @param refLogps of their completions, [2P], or none
+    private Part accumulate(int[] piece, float[] refLogps, Window window) {
         try (Scope scope = Scope.open()) {
             Completions batch = batch(pairs, piece);
-            tokens += trlTokens(pairs, piece);
-            Tensor refLogps = trainedRefLogps(batch, piece, step); // [2P]
-            try (Phase phase = Phase.of("forward_backward", step)) {
-                Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
-                Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
-                Loss loss = loss(batch, logps, forward.logProbs(), refLogps, window);
-                loss.value().backward();
-                forward.backward(Objects.requireNonNull(logps.grad()), null);
-                observe(tally, batch, forward.logProbs()).add(loss.metrics());
-                return loss.value().item();
-            }
+            Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
+            Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
+            Loss loss = loss(batch, logps, forward.logProbs(), refLogps, window);
+            loss.value().backward();
+            forward.backward(Objects.requireNonNull(logps.grad()), null);
+            Tally seen = observe(new Tally(), batch, forward.logProbs()).add(loss.metrics());
+            return new Part(loss.value().item(), trlTokens(pairs, piece), seen);
         }
     }
 
-    /// The reference's log-probabilities of pairs that are trained on: known, or computed in a phase of its own.
-    private @Nullable Tensor trainedRefLogps(Completions batch, int[] piece, long step) {
+    /// The reference's log-probabilities of the completions of each piece that is trained on: known, or computed in a
+    /// phase of its own.
+    private List<float[]> refLogps(List<int[]> pieces, long step) {
         if (!objective.hasReference() || precomputed != null) {
-            return refLogps(batch, piece, precomputed == null ? null : precomputed.train);
+            return pieces.stream()
+                    .map(piece -> refLogps(pairs, piece, precomputed == null ? null : precomputed.train))
+                    .toList();
         }
         try (Phase phase = Phase.of("reference", step)) {
-            return refLogps(batch, piece, null);
+            return Pieces.map(policy.config(), pieces, piece -> refLogps(pairs, piece, null));
         }
     }
 
-    private Loss loss(Completions batch, Tensor logps, LogProbs logProbs, @Nullable Tensor refLogps, Window window) {
+    private Loss loss(Completions batch, Tensor logps, LogProbs logProbs, float[] refLogps, Window window) {
         return objective.of(
                 logps,
                 Segments.of(batch.lengths()),
-                refLogps,
+                objective.hasReference() ? Tensor.of(refLogps) : null,
                 objective.weighs() ? logProbs.logSumSquares() : null,
                 window);
     }
 
-    private @Nullable Tensor refLogps(Completions batch, int[] piece, float @Nullable [] known) {
+    /// Of the completions of some pairs, [2P]; of none without a reference.
+    private float[] refLogps(List<Pair> of, int[] piece, float @Nullable [] known) {
         if (!objective.hasReference()) {
-            return null;
+            return new float[0];
         }
         if (known != null) {
             float[] some = new float[2 * piece.length];
             for (int i = 0; i < piece.length; i++) {
                 System.arraycopy(known, 2 * piece[i], some, 2 * i, 2);
             }
-            return Tensor.of(some);
+            return some;
         }
         return completionLogps(
                 Objects.requireNonNull(reference),
-                batch,
+                of,
+                piece,
                 objective instanceof PairObjective.Dpo(PreferenceLoss.Options o) ? o.ldAlpha() : null);
     }
 
-    private static Tensor completionLogps(Reference reference, Completions batch, @Nullable Double ldAlpha) {
+    private static float[] completionLogps(Reference reference, List<Pair> of, int[] piece, @Nullable Double ldAlpha) {
         try (NoGrad off = NoGrad.on();
                 Scope scope = Scope.open()) {
+            Completions batch = batch(of, piece);
             Tensor logps = reference.logProbs(batch, 1).logps();
-            return scope.keep(PreferenceLoss.completionLogps(logps, Segments.of(batch.lengths()), ldAlpha));
+            return PreferenceLoss.completionLogps(logps, Segments.of(batch.lengths()), ldAlpha)
+                    .toFloats();
         }
     }
 
@@ -381,7 +389,7 @@ public final class DpoTrainer {
                     NoGrad off = NoGrad.on()) {
                 Completions batch = batch(heldOut, rows);
                 LogProbs logProbs = batch.logProbs(policy, 1);
-                Tensor refLogps = refLogps(batch, rows, precomputed == null ? null : precomputed.heldOut);
+                float[] refLogps = refLogps(heldOut, rows, precomputed == null ? null : precomputed.heldOut);
                 Loss part = loss(batch, logProbs.logps(), logProbs, refLogps, new Window(all.length, chosen));
                 loss += part.value().item();
                 observe(seen, batch, logProbs).add(part.metrics());

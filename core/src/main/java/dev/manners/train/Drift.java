@@ -23,26 +23,29 @@ public final class Drift {
         double[] kl = new double[sampled.size()];
         int[] all = new int[sampled.size()];
         Arrays.setAll(all, i -> i);
-        for (int[] piece : Pieces.of(
+        List<int[]> pieces = Pieces.of(
                 reference.config(),
                 all,
                 i -> prompts.get(sampled.get(i).prompt()).length
-                        + sampled.get(i).ids().length)) {
+                        + sampled.get(i).ids().length);
+        List<float[]> logps = Pieces.map(reference.config(), pieces, piece -> {
             try (Scope scope = Scope.open()) {
                 List<Completions.Group> groups = new ArrayList<>();
                 for (int i : piece) {
                     Completion c = sampled.get(i);
                     groups.add(new Completions.Group(prompts.get(c.prompt()), List.of(c.ids())));
                 }
-                float[] logps = Completions.of(groups)
+                return Completions.of(groups)
                         .logProbs(reference, temperature)
                         .logps()
                         .toFloats();
-                int at = 0;
-                for (int i : piece) {
-                    for (float own : sampled.get(i).logps()) {
-                        kl[i] += (double) own - logps[at++];
-                    }
+            }
+        });
+        for (int p = 0; p < pieces.size(); p++) {
+            int at = 0;
+            for (int i : pieces.get(p)) {
+                for (float own : sampled.get(i).logps()) {
+                    kl[i] += (double) own - logps.get(p)[at++];
                 }
             }
         }

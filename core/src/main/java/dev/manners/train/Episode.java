@@ -2,7 +2,10 @@ package dev.manners.train;
 
 import dev.manners.files.Json;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -79,6 +82,17 @@ record Episode(
                 state.has("sampler_ratio") ? floats(state.path("sampler_ratio")) : null,
                 null,
                 floats(state.path("advantages")));
+    }
+
+    /// Gives each episode its part of values that lie episode by episode end to end, one for a token.
+    static List<Episode> share(List<Episode> episodes, float[] values, BiFunction<Episode, float[], Episode> give) {
+        List<Episode> given = new ArrayList<>();
+        int at = 0;
+        for (Episode e : episodes) {
+            given.add(give.apply(e, Arrays.copyOfRange(values, at, at + e.ids.length)));
+            at += e.ids.length;
+        }
+        return given;
     }
 
     /// Log-probabilities of some episodes end to end, [M].

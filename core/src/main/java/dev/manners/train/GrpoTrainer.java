@@ -1,6 +1,5 @@
 package dev.manners.train;
 
-import dev.manners.NonFinite;
 import dev.manners.files.Json;
 import dev.manners.loss.EntropyController;
 import dev.manners.loss.HighEntropy;
@@ -8,7 +7,6 @@ import dev.manners.loss.Loss;
 import dev.manners.loss.PolicyLoss;
 import dev.manners.loss.PpoLoss;
 import dev.manners.loss.RlooLoss;
-import dev.manners.loss.SamplerRatio;
 import dev.manners.loss.Segments;
 import dev.manners.loss.Tally;
 import dev.manners.loss.Window;
@@ -20,12 +18,14 @@ import dev.manners.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -58,6 +58,7 @@ public final class GrpoTrainer {
     private final Rollouts rollouts;
     private final Evaluation evaluation;
     private final Tracker tracker;
+    private final SamplerGap gap;
     private final Health health;
     private final Course course;
 
@@ -107,6 +108,8 @@ public final class GrpoTrainer {
         this.evaluation = evaluation;
         this.tracker = tracker;
         this.bonus = config instanceof GrpoConfig c ? c.entropyController() : new EntropyController.Fixed(0);
+        this.gap = new SamplerGap(
+                config.rollout().maxSamplingLogpDifference(), config instanceof GrpoConfig c ? c.samplerRatio() : null);
         this.health = new Health(Health.OF_ROLLOUTS, config.rollout().stopOnAlarm(), tracker);
         this.temperature = rollouts.temperature();
         this.completions = config.rollout().completions(config.training());
@@ -237,34 +240,24 @@ public final class GrpoTrainer {
         Tally tally = new Tally();
         if (comparedAhead) {
             try (Phase phase = Phase.of("old_logps", step)) {
-                replace(made, pieces(made), piece -> {
-                    try (Scope scope = Scope.open()) {
-                        float[] logps = layout(piece)
-                                .logProbs(policy, temperature)
-                                .logps()
-                                .toFloats();
-                        return compare(piece, logps, tally);
-                    }
-                });
+                var compared = each(made, piece -> gap.compare(piece, logps(piece)));
+                compared.forEach(c -> tally.add(c.seen()));
+                replace(
+                        made,
+                        compared.stream().map(SamplerGap.Compared::episodes).toList());
             }
         }
         Reference fixed = reference;
         if (fixed != null) {
             try (Phase phase = Phase.of("reference", step)) {
-                replace(made, pieces(made), piece -> {
+                replace(made, each(made, piece -> {
                     try (Scope scope = Scope.open()) {
                         float[] logps = fixed.logProbs(layout(piece), temperature)
                                 .logps()
                                 .toFloats();
-                        List<Episode> with = new ArrayList<>();
-                        int at = 0;
-                        for (Episode e : piece) {
-                            with.add(e.withRefLogps(Arrays.copyOfRange(logps, at, at + e.ids().length)));
-                            at += e.ids().length;
-                        }
-                        return with;
+                        return Episode.share(piece, logps, Episode::withRefLogps);
                     }
-                });
+                }));
             }
         }
         seen.putAll(tally.values());
@@ -275,6 +268,13 @@ public final class GrpoTrainer {
             show(step, rollout);
         }
         return true;
+    }
+
+    /// Log-probabilities of some episodes under the policy, [M].
+    private float[] logps(List<Episode> piece) {
+        try (Scope scope = Scope.open()) {
+            return layout(piece).logProbs(policy, temperature).logps().toFloats();
+        }
     }
 
     // ---- an update
@@ -315,7 +315,9 @@ public final class GrpoTrainer {
         }
         Map<String, Double> values = tally.values();
         if (first) {
-            requireSamePolicy(values.getOrDefault("val/ratio_first", Double.NaN));
+            double tolerance = policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16;
+            SamplerGap.requireSamePolicy(
+                    values.getOrDefault("val/ratio_first", Double.NaN), tolerance + Math.expm1(gap.most()));
         }
         seen.putAll(values);
         try (Phase phase = Phase.of("update", step)) {
@@ -337,19 +339,13 @@ public final class GrpoTrainer {
     /// Marks the tokens of an update that are among those of the highest entropy. It takes a forward pass of its own,
     /// as the threshold is of the whole update.
     private void markHighEntropy(List<@Nullable Episode> update, double top) {
-        replace(update, pieces(update), piece -> {
+        replace(update, each(update, piece -> {
             try (Scope scope = Scope.open()) {
                 float[] entropies =
                         layout(piece).logProbs(policy, temperature).entropies().toFloats();
-                List<Episode> with = new ArrayList<>();
-                int at = 0;
-                for (Episode e : piece) {
-                    with.add(e.withHighEntropy(Arrays.copyOfRange(entropies, at, at + e.ids().length)));
-                    at += e.ids().length;
-                }
-                return with;
+                return Episode.share(piece, entropies, Episode::withHighEntropy);
             }
-        });
+        }));
         float threshold = HighEntropy.threshold(Episode.join(carriers(present(update))), top);
         for (int i = 0; i < update.size(); i++) {
             Episode e = update.get(i);
@@ -377,35 +373,46 @@ public final class GrpoTrainer {
         for (float one : Episode.join(carriers(of))) {
             carriers += one;
         }
-        carriers *= window.tokens() / tokens(of); // a window of bnpo is of several micro-batches
+        double all = carriers * window.tokens() / tokens(of); // a window of bnpo is of several micro-batches
         double loss = 0;
-        for (List<Episode> piece : pieces(new ArrayList<>(of))) {
-            try (Scope scope = Scope.open()) {
-                Completions.Forward forward = layout(piece).forward(policy, temperature, Dropout.NONE);
-                Tensor logps = forward.logProbs().logps();
-                List<Episode> compared = first && !comparedAhead ? compare(piece, logps.toFloats(), tally) : piece;
-                if (first) {
-                    firstRatios(compared, logps.toFloats(), tally);
-                }
-                Tensor entropies = forward.logProbs().entropies();
-                boolean rewarded = bonus.applied() != 0;
-                if (rewarded) {
-                    entropies.setRequiresGrad(true);
-                }
-                Loss part = loss(logps.setRequiresGrad(true), entropies, compared, carriers, window);
-                double value = part.value().item();
-                if (!Double.isFinite(value)) {
-                    return value;
-                }
+        for (Part part : each(new ArrayList<>(of), piece -> accumulate(piece, all, window, first))) {
+            loss += part.loss;
+            tally.add(part.seen);
+        }
+        return loss;
+    }
+
+    private record Part(double loss, Tally seen) {}
+
+    private Part accumulate(List<Episode> piece, double carriers, Window window, boolean first) {
+        try (Scope scope = Scope.open()) {
+            Tally tally = new Tally();
+            Completions.Forward forward = layout(piece).forward(policy, temperature, Dropout.NONE);
+            Tensor logps = forward.logProbs().logps();
+            List<Episode> compared = piece;
+            if (first && !comparedAhead) {
+                SamplerGap.Compared c = gap.compare(piece, logps.toFloats());
+                compared = c.episodes();
+                tally.add(c.seen());
+            }
+            if (first) {
+                tally.add(SamplerGap.firstRatios(compared, logps.toFloats()));
+            }
+            Tensor entropies = forward.logProbs().entropies();
+            boolean rewarded = bonus.applied() != 0;
+            if (rewarded) {
+                entropies.setRequiresGrad(true);
+            }
+            Loss part = loss(logps.setRequiresGrad(true), entropies, compared, carriers, window);
+            double value = part.value().item();
+            if (Double.isFinite(value)) {
                 part.value().backward();
                 forward.backward(
                         Objects.requireNonNull(logps.grad()),
                         rewarded ? Objects.requireNonNull(entropies.grad()) : null);
-                tally.add(part.metrics());
-                loss += value;
             }
+            return new Part(value, tally.add(part.metrics()));
         }
-        return loss;
     }
 
     /// The loss of some episodes, as their part of an update's.
@@ -456,78 +463,6 @@ public final class GrpoTrainer {
         return loss;
     }
 
-    // ---- sampler and trainer
-
-    /// Compares the log-probabilities that completions were sampled with with those of the training forward of the same
-    /// policy. Where they are further apart than is allowed, the latter become the old ones; with
-    /// `sampler_importance_sampling_correction` they always do, and what lies between weights the completion.
-    ///
-    /// @param logps of the training forward, [M]
-    private List<Episode> compare(List<Episode> of, float[] logps, Tally tally) {
-        List<Episode> compared = new ArrayList<>();
-        int at = 0;
-        int replaced = 0;
-        for (Episode e : of) {
-            float[] mine = Arrays.copyOfRange(logps, at, at + e.ids().length);
-            at += mine.length;
-            double gap = 0;
-            double ratios = 0;
-            double errors = 0;
-            for (int t = 0; t < mine.length; t++) {
-                double d = (double) mine[t] - e.oldLogps()[t];
-                if (!Double.isFinite(d)) {
-                    throw new NonFinite(
-                            "log-probabilities",
-                            "of a sampled token: " + e.oldLogps()[t] + " where it was sampled and " + mine[t]
-                                    + " in training");
-                }
-                gap += Math.abs(d);
-                ratios += Math.exp(d);
-                errors += Math.exp(Math.abs(d));
-                tally.max("sampling/sampling_logp_difference/max", Math.abs(d));
-                tally.min("sampling/importance_sampling_ratio/min", Math.exp(d));
-                tally.max("sampling/importance_sampling_ratio/max", Math.exp(d));
-            }
-            tally.mean("sampling/sampling_logp_difference/mean", gap, mine.length);
-            tally.mean("sampling/importance_sampling_ratio/mean", ratios, mine.length);
-            tally.mean("sampling/token_mult_prob_error", errors, mine.length);
-            SamplerRatio.Options correction = config instanceof GrpoConfig c ? c.samplerRatio() : null;
-            boolean far = gap / mine.length > config.rollout().maxSamplingLogpDifference();
-            replaced += far || correction != null ? 1 : 0;
-            if (correction == null) {
-                compared.add(far ? e.withOldLogps(mine) : e);
-            } else {
-                SamplerRatio.Weights weights = SamplerRatio.of(mine, e.oldLogps(), correction);
-                tally.mean("sampling/importance_sampling_clip_ratio", weights.outside(), mine.length);
-                compared.add(e.withOldLogps(mine).withSamplerRatio(weights.weights()));
-            }
-        }
-        tally.mean("sampling/frac_recomputed", replaced, of.size());
-        return compared;
-    }
-
-    /// The ratios of a rollout's first update, which ought to be 1.
-    private static void firstRatios(List<Episode> of, float[] logps, Tally tally) {
-        double ratios = 0;
-        int at = 0;
-        for (Episode e : of) {
-            for (float old : e.oldLogps()) {
-                ratios += Math.exp((double) logps[at++] - old);
-            }
-        }
-        tally.mean("val/ratio_first", ratios, at);
-    }
-
-    private void requireSamePolicy(double ratio) {
-        double tolerance = (policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16)
-                + Math.expm1(config.rollout().maxSamplingLogpDifference());
-        if (!(Math.abs(ratio - 1) <= tolerance)) {
-            throw new IllegalStateException("the probability ratio of a rollout's first update is " + ratio
-                    + " in the mean, where policy and old policy are the same: log-probabilities are not those of the"
-                    + " completions that were sampled");
-        }
-    }
-
     // ---- laying out
 
     private static List<Episode> present(List<@Nullable Episode> some) {
@@ -540,38 +475,26 @@ public final class GrpoTrainer {
         return present;
     }
 
-    /// Does something to all episodes that are there, a piece at a time.
-    private static void replace(
-            List<@Nullable Episode> all, List<List<Episode>> pieces, UnaryOperator<List<Episode>> change) {
-        int at = 0;
-        for (List<Episode> piece : pieces) {
-            for (Episode e : change.apply(piece)) {
-                while (all.get(at) == null) {
-                    at++;
-                }
-                all.set(at++, e);
-            }
-        }
+    /// Does something with all episodes that are there, a piece at a time; a prompt counts once for all its
+    /// completions.
+    private <R> List<R> each(List<@Nullable Episode> some, Function<List<Episode>, R> work) {
+        List<Episode> of = present(some);
+        List<int[]> pieces =
+                Pieces.of(policy.config(), IntStream.range(0, of.size()).toArray(), (i, begins) -> {
+                    Episode e = of.get(i);
+                    boolean shares = !begins && of.get(i - 1).group() == e.group();
+                    return e.ids().length + (shares ? 0 : e.prompt().length);
+                });
+        return Pieces.map(
+                policy.config(),
+                pieces,
+                piece -> work.apply(Arrays.stream(piece).mapToObj(of::get).toList()));
     }
 
-    /// Episodes in order, as many together as have no more tokens than go through the model at once; a prompt counts
-    /// once for all its completions.
-    private List<List<Episode>> pieces(List<@Nullable Episode> of) {
-        int most = Pieces.tokensAtOnce(policy.config());
-        List<List<Episode>> pieces = new ArrayList<>();
-        int sum = 0;
-        for (Episode e : present(of)) {
-            boolean shares = !pieces.isEmpty() && pieces.getLast().getLast().group() == e.group();
-            int more = e.ids().length + (shares ? 0 : e.prompt().length);
-            if (pieces.isEmpty() || sum + more > most) {
-                pieces.add(new ArrayList<>());
-                sum = 0;
-                more = e.ids().length + e.prompt().length;
-            }
-            pieces.getLast().add(e);
-            sum += more;
-        }
-        return pieces;
+    /// Puts changed episodes, in order, where they were.
+    private static void replace(List<@Nullable Episode> all, List<List<Episode>> changed) {
+        Iterator<Episode> next = changed.stream().flatMap(List::stream).iterator();
+        all.replaceAll(e -> e == null ? null : next.next());
     }
 
     /// Completions of one prompt share it.

@@ -156,8 +156,18 @@ public final class KtoTrainer {
             try (Phase phase = Phase.of("kl", step)) {
                 z = kl(rows, some);
             }
-            for (int[] piece : pieces(rows, some)) {
-                loss += accumulate(piece, z, window, step);
+            List<int[]> pieces = pieces(rows, some);
+            List<float[]> refLogps;
+            try (Phase phase = Phase.of("reference", step)) {
+                refLogps = Pieces.map(policy.config(), pieces, piece -> refLogps(rows, piece));
+            }
+            try (Phase phase = Phase.of("forward_backward", step)) {
+                for (Part part : Pieces.map(
+                        policy.config(), pieces, (piece, n) -> accumulate(piece, refLogps.get(n), z, window))) {
+                    loss += part.loss;
+                    tokens += part.tokens;
+                    tally.add(part.seen);
+                }
             }
         }
         // 3. The update, unless something is not finite.
@@ -184,13 +194,18 @@ public final class KtoTrainer {
             mismatched.add(new Judged(of.get(some[i]).prompt(), lender.completion(), true));
         }
         double[] sums = new double[2];
-        for (int[] piece : pieces(mismatched, allOf(mismatched))) {
+        for (double[] part : Pieces.map(policy.config(), pieces(mismatched, allOf(mismatched)), piece -> {
             try (Scope scope = Scope.open();
                     NoGrad off = NoGrad.on()) {
                 Completions batch = batch(mismatched, piece);
-                sums[0] += batch.logProbs(policy, 1).logps().sum().item();
-                sums[1] += reference.logProbs(batch, 1).logps().sum().item();
+                return new double[] {
+                    batch.logProbs(policy, 1).logps().sum().item(),
+                    reference.logProbs(batch, 1).logps().sum().item()
+                };
             }
+        })) {
+            sums[0] += part[0];
+            sums[1] += part[1];
         }
         double mean = (sums[0] - sums[1]) / some.length;
         // Not Math.max(0, NaN): a NaN stays one.
@@ -205,44 +220,42 @@ public final class KtoTrainer {
         }
     }
 
+    private record Part(double loss, long tokens, Tally seen) {}
+
     /// Adds some rows' part of the gradient.
-    ///
-    /// @return their part of the loss
-    private double accumulate(int[] piece, double z, Window window, long step) {
+    private Part accumulate(int[] piece, float[] refLogps, double z, Window window) {
         try (Scope scope = Scope.open()) {
             Completions batch = batch(rows, piece);
-            tokens += batch.tokens();
-            Tensor refLogps; // [B]
-            try (Phase phase = Phase.of("reference", step)) {
-                refLogps = refLogps(batch);
-            }
-            try (Phase phase = Phase.of("forward_backward", step)) {
-                Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
-                Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
-                Loss loss = loss(rows, batch, piece, logps, refLogps, z, window);
-                loss.value().backward();
-                forward.backward(Objects.requireNonNull(logps.grad()), null);
-                observe(tally, rows, piece, batch, forward.logProbs()).add(loss.metrics());
-                return loss.value().item();
-            }
+            Completions.Forward forward = batch.forward(policy, 1, Dropout.NONE);
+            Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [M]
+            Loss loss = loss(rows, batch, piece, logps, refLogps, z, window);
+            loss.value().backward();
+            forward.backward(Objects.requireNonNull(logps.grad()), null);
+            Tally seen =
+                    observe(new Tally(), rows, piece, batch, forward.logProbs()).add(loss.metrics());
+            return new Part(loss.value().item(), batch.tokens(), seen);
         }
     }
 
-    private Tensor refLogps(Completions batch) {
+    /// Of the completions of some rows, [B].
+    private float[] refLogps(List<Judged> of, int[] piece) {
         try (NoGrad off = NoGrad.on();
                 Scope scope = Scope.open()) {
-            return scope.keep(Segments.of(batch.lengths())
-                    .sums(reference.logProbs(batch, 1).logps()));
+            Completions batch = batch(of, piece);
+            return Segments.of(batch.lengths())
+                    .sums(reference.logProbs(batch, 1).logps())
+                    .toFloats();
         }
     }
 
     private Loss loss(
-            List<Judged> of, Completions batch, int[] piece, Tensor logps, Tensor refLogps, double z, Window window) {
+            List<Judged> of, Completions batch, int[] piece, Tensor logps, float[] refLogps, double z, Window window) {
         boolean[] desirable = new boolean[piece.length];
         for (int i = 0; i < piece.length; i++) {
             desirable[i] = of.get(piece[i]).desirable();
         }
-        return KtoLoss.of(logps, Segments.of(batch.lengths()), refLogps, desirable, z, window, config.loss());
+        return KtoLoss.of(
+                logps, Segments.of(batch.lengths()), Tensor.of(refLogps), desirable, z, window, config.loss());
     }
 
     private static Tally observe(Tally into, List<Judged> of, int[] piece, Completions batch, LogProbs logProbs) {
@@ -277,7 +290,8 @@ public final class KtoTrainer {
                     NoGrad off = NoGrad.on()) {
                 Completions batch = batch(heldOut, some);
                 LogProbs logProbs = batch.logProbs(policy, 1);
-                Loss part = loss(heldOut, batch, some, logProbs.logps(), refLogps(batch), z, Window.ofRows(all.length));
+                Loss part = loss(
+                        heldOut, batch, some, logProbs.logps(), refLogps(heldOut, some), z, Window.ofRows(all.length));
                 loss += part.value().item();
                 observe(seen, heldOut, some, batch, logProbs).add(part.metrics());
             }

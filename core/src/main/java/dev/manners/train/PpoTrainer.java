@@ -258,27 +258,19 @@ public final class PpoTrainer {
         float[] oldLogps = new float[Arrays.stream(tokens).sum()];
         float[] refLogps = new float[oldLogps.length];
         float[] values = new float[Arrays.stream(states).sum()];
+        List<int[]> pieces = pieces(samples, allOf(samples));
+        List<float[][]> taken = Pieces.map(policy.config(), pieces, piece -> asTheyWere(samples, piece));
         int token = 0;
         int state = 0;
-        for (int[] piece : pieces(samples, allOf(samples))) {
-            try (Scope scope = Scope.open();
-                    NoGrad off = NoGrad.on()) {
-                Completions batch = batch(samples, piece);
-                float[] old =
-                        batch.logProbs(policy, rollouts.temperature()).logps().toFloats();
-                float[] ref = reference
-                        .logProbs(batch, rollouts.temperature())
-                        .logps()
-                        .toFloats();
-                float[] v = value.values(batch.ids(), batch.sequences(), states(batch, samples, piece), Dropout.NONE)
-                        .toFloats();
-                gap(samples, piece, old);
-                System.arraycopy(old, 0, oldLogps, token, old.length);
-                System.arraycopy(ref, 0, refLogps, token, ref.length);
-                System.arraycopy(v, 0, values, state, v.length);
-                token += old.length;
-                state += v.length;
-            }
+        for (int p = 0; p < taken.size(); p++) {
+            float[] old = taken.get(p)[0];
+            float[] v = taken.get(p)[2];
+            gap(samples, pieces.get(p), old);
+            System.arraycopy(old, 0, oldLogps, token, old.length);
+            System.arraycopy(taken.get(p)[1], 0, refLogps, token, old.length);
+            System.arraycopy(v, 0, values, state, v.length);
+            token += old.length;
+            state += v.length;
         }
         // Per token the penalty for leaving the reference, and on the last the score.
         List<@Nullable Double> scores = new ArrayList<>();
@@ -296,6 +288,21 @@ public final class PpoTrainer {
                 Advantages.whiten(Segments.of(tokens), ofTokens(estimated.advantages(), tokens, states), true);
         return new Experience(
                 samples, tokens, states, oldLogps, floats(advantages), values, floats(estimated.returns()));
+    }
+
+    /// Of some episodes' tokens log π_old and log π_ref, and of their states V_old.
+    private float[][] asTheyWere(List<Rollout.Sample> samples, int[] piece) {
+        try (Scope scope = Scope.open();
+                NoGrad off = NoGrad.on()) {
+            Completions batch = batch(samples, piece);
+            Tensor states = states(batch, samples, piece);
+            return new float[][] {
+                batch.logProbs(policy, rollouts.temperature()).logps().toFloats(),
+                reference.logProbs(batch, rollouts.temperature()).logps().toFloats(),
+                value.values(batch.ids(), batch.sequences(), states, Dropout.NONE)
+                        .toFloats()
+            };
+        }
     }
 
     /// How far the sampler's log-probabilities are from these.
@@ -367,18 +374,23 @@ public final class PpoTrainer {
         double loss = 0;
         Tally ofUpdate = new Tally();
         try (Phase phase = Phase.of("forward_backward", step)) {
-            for (int[] piece : pieces(experience.samples, mini)) {
+            for (Part part : Pieces.map(policy.config(), pieces(experience.samples, mini), piece -> {
                 try (Scope scope = Scope.open()) {
                     Completions batch = batch(experience.samples, piece);
-                    loss += policyLoss(experience, batch, piece, overTokens, ofUpdate);
-                    loss += valueLoss(experience, batch, piece, overStates, ofUpdate);
+                    Part ofPolicy = policyLoss(experience, batch, piece, overTokens);
+                    Part ofValue = valueLoss(experience, batch, piece, overStates);
+                    return new Part(ofPolicy.loss + ofValue.loss, ofPolicy.seen.add(ofValue.seen));
                 }
+            })) {
+                loss += part.loss;
+                ofUpdate.add(part.seen);
             }
         }
         double ratio = ofUpdate.values().getOrDefault("val/ratio", Double.NaN);
         ratios.add(ratio);
         if (first) {
-            requireSamePolicy(ratio);
+            seen.mean("val/ratio_first", ratio, 1);
+            SamplerGap.requireSamePolicy(ratio, policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16);
         }
         tell(ofUpdate);
         try (Phase phase = Phase.of("update", step)) {
@@ -404,7 +416,9 @@ public final class PpoTrainer {
         ofUpdate.values().forEach((name, value) -> seen.mean(name, value, 1));
     }
 
-    private double policyLoss(Experience e, Completions batch, int[] piece, Window window, Tally ofUpdate) {
+    private record Part(double loss, Tally seen) {}
+
+    private Part policyLoss(Experience e, Completions batch, int[] piece, Window window) {
         Completions.Forward forward = batch.forward(policy, rollouts.temperature(), Dropout.NONE);
         Tensor logps = forward.logProbs().logps().setRequiresGrad(true); // [m]
         Loss loss = PpoLoss.policy(
@@ -421,11 +435,10 @@ public final class PpoTrainer {
         for (float h : entropies) {
             entropy += h;
         }
-        ofUpdate.add(loss.metrics()).mean("policy/entropy_avg", entropy, entropies.length);
-        return loss.value().item();
+        return new Part(loss.value().item(), loss.metrics().mean("policy/entropy_avg", entropy, entropies.length));
     }
 
-    private double valueLoss(Experience e, Completions batch, int[] piece, Window window, Tally ofUpdate) {
+    private Part valueLoss(Experience e, Completions batch, int[] piece, Window window) {
         Tensor values =
                 value.values(batch.ids(), batch.sequences(), states(batch, e.samples, piece), Dropout.NONE); // [s]
         Loss loss = PpoLoss.value(
@@ -438,18 +451,7 @@ public final class PpoTrainer {
         Tensor weighted = loss.value().mul(config.vfCoef());
         weighted.backward();
         value.collectGradients();
-        ofUpdate.add(loss.metrics());
-        return weighted.item();
-    }
-
-    private void requireSamePolicy(double ratio) {
-        double tolerance = policy.dtype() == DType.F32 ? RATIO_TOLERANCE : RATIO_TOLERANCE_BF16;
-        seen.mean("val/ratio_first", ratio, 1);
-        if (!(Math.abs(ratio - 1) <= tolerance)) {
-            throw new IllegalStateException("the probability ratio of the first update is " + ratio
-                    + " in the mean, where policy and old policy are the same: log-probabilities are not those of the"
-                    + " completions that were sampled");
-        }
+        return new Part(weighted.item(), loss.metrics());
     }
 
     // ---- laying out

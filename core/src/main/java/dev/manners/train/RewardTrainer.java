@@ -202,27 +202,34 @@ public final class RewardTrainer {
         Dropout dropout = config.disableDropout()
                 ? Dropout.NONE
                 : Dropout.training(config.training().seed(), pass);
+        List<int[]> pieces =
+                Pieces.of(model.config(), rows, i -> group(data.get(i)).tokens());
         double share = 0;
         Tally seen = new Tally();
-        for (int[] piece :
-                Pieces.of(model.config(), rows, i -> group(data.get(i)).tokens())) {
-            try (Scope scope = Scope.open()) {
-                List<Ranking> some = IntStream.of(piece).mapToObj(data::get).toList();
-                ScoringBatch batch = batch(some);
-                tokens += batch.sequenceTokens();
-                Loss loss = loss(batch.scores(model, dropout), some, pairs, window);
-                double value = loss.value().item();
-                share += value;
-                seen.add(loss.metrics());
-                if (!Double.isFinite(value)) {
-                    return value;
-                }
-                loss.value().backward();
-                model.collectGradients();
-            }
+        for (Part part : Pieces.map(
+                model.config(), pieces, (piece, number) -> accumulate(piece, window, dropout.part(number)))) {
+            share += part.loss;
+            tokens += part.tokens;
+            seen.add(part.seen);
         }
         observe(tally, seen);
         return share;
+    }
+
+    private record Part(double loss, long tokens, Tally seen) {}
+
+    private Part accumulate(int[] piece, Window window, Dropout dropout) {
+        try (Scope scope = Scope.open()) {
+            List<Ranking> some = IntStream.of(piece).mapToObj(data::get).toList();
+            ScoringBatch batch = batch(some);
+            Loss loss = loss(batch.scores(model, dropout), some, pairs, window);
+            double value = loss.value().item();
+            if (Double.isFinite(value)) {
+                loss.value().backward();
+                model.collectGradients();
+            }
+            return new Part(value, batch.sequenceTokens(), loss.metrics());
+        }
     }
 
     private static ScoringBatch.Group group(Ranking row) {
@@ -277,16 +284,11 @@ public final class RewardTrainer {
             Tally seen = new Tally();
             int[] rows =
                     IntStream.range(from, Math.min(heldOut.size(), from + size)).toArray();
-            for (int[] piece :
-                    Pieces.of(model.config(), rows, i -> group(heldOut.get(i)).tokens())) {
-                List<Ranking> some = IntStream.of(piece).mapToObj(heldOut::get).toList();
-                try (Scope scope = Scope.open();
-                        NoGrad off = NoGrad.on()) {
-                    Loss part = loss(
-                            batch(some).scores(model, Dropout.NONE), some, heldOutPairs, Window.ofRows(heldOut.size()));
-                    loss += part.value().item();
-                    seen.add(part.metrics());
-                }
+            List<int[]> pieces =
+                    Pieces.of(model.config(), rows, i -> group(heldOut.get(i)).tokens());
+            for (Part part : Pieces.map(model.config(), pieces, piece -> evaluate(piece))) {
+                loss += part.loss;
+                seen.add(part.seen);
             }
             observe(all, seen);
         }
@@ -296,28 +298,43 @@ public final class RewardTrainer {
         return metrics;
     }
 
+    private Part evaluate(int[] piece) {
+        List<Ranking> some = IntStream.of(piece).mapToObj(heldOut::get).toList();
+        try (Scope scope = Scope.open();
+                NoGrad off = NoGrad.on()) {
+            ScoringBatch batch = batch(some);
+            Loss part = loss(batch.scores(model, Dropout.NONE), some, heldOutPairs, Window.ofRows(heldOut.size()));
+            return new Part(part.value().item(), batch.sequenceTokens(), part.metrics());
+        }
+    }
+
     /// Scores of the completions of rankings, for a report.
     ///
     /// @return of each row; null if it was asked to stop before the end
     public static @Nullable List<float[]> scores(ScalarModel model, List<Ranking> rows, BooleanSupplier stop) {
-        List<float[]> scores = new ArrayList<>();
         int[] all = IntStream.range(0, rows.size()).toArray();
-        for (int[] piece :
-                Pieces.of(model.config(), all, i -> group(rows.get(i)).tokens())) {
-            if (stop.getAsBoolean()) {
-                return null;
-            }
+        List<int[]> pieces =
+                Pieces.of(model.config(), all, i -> group(rows.get(i)).tokens());
+        List<List<float[]>> scores = Pieces.map(model.config(), pieces, piece -> {
             List<Ranking> some = IntStream.of(piece).mapToObj(rows::get).toList();
-            try (Scope scope = Scope.open();
-                    NoGrad off = NoGrad.on()) {
-                float[] values = batch(some).scores(model, Dropout.NONE).toFloats();
-                int at = 0;
-                for (Ranking row : some) {
-                    scores.add(Arrays.copyOfRange(values, at, at + row.ranks().length));
-                    at += row.ranks().length;
-                }
+            return stop.getAsBoolean() ? List.of() : scores(model, some);
+        });
+        return stop.getAsBoolean()
+                ? null
+                : scores.stream().flatMap(List::stream).toList();
+    }
+
+    private static List<float[]> scores(ScalarModel model, List<Ranking> rows) {
+        try (Scope scope = Scope.open();
+                NoGrad off = NoGrad.on()) {
+            float[] values = batch(rows).scores(model, Dropout.NONE).toFloats();
+            List<float[]> scores = new ArrayList<>();
+            int at = 0;
+            for (Ranking row : rows) {
+                scores.add(Arrays.copyOfRange(values, at, at + row.ranks().length));
+                at += row.ranks().length;
             }
+            return scores;
         }
-        return scores;
     }
 }

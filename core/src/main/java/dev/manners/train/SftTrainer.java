@@ -196,41 +196,54 @@ public final class SftTrainer {
     private double accumulate(List<Packed> rows, long trained, long pass) {
         Dropout dropout = Dropout.training(config.training().seed(), pass);
         int[] all = IntStream.range(0, rows.size()).toArray();
-        double loss = 0;
-        double entropy = 0;
-        long correct = 0;
-        long n = 0;
-        for (int[] piece : Pieces.of(policy.config(), all, i -> rows.get(i).length())) {
-            try (Scope scope = Scope.open()) {
-                Batch batch = Batch.of(Arrays.stream(piece).mapToObj(rows::get).toList());
-                tokens += batch.tokens();
-                if (batch.rows().numel() == 0) {
-                    continue;
-                }
-                Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), dropout); // [N, H]
-                CrossEntropy.Result result = CrossEntropy.of(
-                        hidden.detach().indexSelect(0, batch.rows()),
-                        policy.headWeight(),
-                        batch.targets(),
-                        1.0 / trained);
-                if (!Double.isFinite(result.loss())) {
-                    return result.loss();
-                }
+        List<int[]> pieces = Pieces.of(policy.config(), all, i -> rows.get(i).length());
+        Part whole = Pieces.map(
+                        policy.config(),
+                        pieces,
+                        (piece, number) -> accumulate(rows, piece, trained, dropout.part(number)))
+                .stream()
+                .reduce(Part.NONE, Part::add);
+        tokens += whole.tokens;
+        microBatches++;
+        if (whole.targets > 0) {
+            entropy += whole.entropy / whole.targets;
+            accuracy += (double) whole.correct / whole.targets;
+        }
+        return whole.loss / trained;
+    }
+
+    /// What was seen of some rows: sums over their targets, the tokens that carry loss.
+    private record Part(double loss, double entropy, long correct, long targets, long tokens) {
+
+        static final Part NONE = new Part(0, 0, 0, 0, 0);
+
+        Part add(Part more) {
+            return new Part(
+                    loss + more.loss,
+                    entropy + more.entropy,
+                    correct + more.correct,
+                    targets + more.targets,
+                    tokens + more.tokens);
+        }
+    }
+
+    private Part accumulate(List<Packed> rows, int[] piece, long trained, Dropout dropout) {
+        try (Scope scope = Scope.open()) {
+            Batch batch = Batch.of(Arrays.stream(piece).mapToObj(rows::get).toList());
+            long targets = batch.rows().numel();
+            if (targets == 0) {
+                return new Part(0, 0, 0, 0, batch.tokens());
+            }
+            Tensor hidden = policy.hidden(batch.ids(), batch.sequences(), dropout); // [N, H]
+            CrossEntropy.Result result = CrossEntropy.of(
+                    hidden.detach().indexSelect(0, batch.rows()), policy.headWeight(), batch.targets(), 1.0 / trained);
+            if (Double.isFinite(result.loss())) {
                 Tensor hiddenGrad = Tensor.zeros(hidden.dtype(), hidden.shape());
                 hidden.backward(hiddenGrad.indexCopy_(0, batch.rows(), Objects.requireNonNull(result.hiddenGrad())));
                 policy.collectGradients();
-                loss += result.loss();
-                entropy += result.entropy();
-                correct += result.correct();
-                n += batch.rows().numel();
             }
+            return new Part(result.loss(), result.entropy(), result.correct(), targets, batch.tokens());
         }
-        microBatches++;
-        if (n > 0) {
-            this.entropy += entropy / n;
-            accuracy += (double) correct / n;
-        }
-        return loss / trained;
     }
 
     /// Rows laid end to end for the model.

@@ -80,7 +80,7 @@ class DpoFaultsTest {
                             reference,
                             DpoRuns.dpo(Map.of(
                                     "max_steps",
-                                    300,
+                                    600,
                                     "learning_rate",
                                     1e-4,
                                     "sync_ref_model",
@@ -97,6 +97,6 @@ class DpoFaultsTest {
                             })
                     .train();
         }
-        return NativeMemory.medianGrowth(inUse, 100, 290);
+        return NativeMemory.medianGrowth(inUse, 300, 590);
     }
 }

@@ -268,20 +268,20 @@ class RewardTrainerTest {
         }
     }
 
-    /// 300 tokens a row make pieces of a few rows each.
+    /// 140 tokens a row make pieces of a few rows each.
     @Test
     void tr18_piecesOfAMicroBatchAddUp() {
         Random random = new Random(SEED);
         List<Ranking> data = new ArrayList<>();
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 32; i++) {
             data.add(new Ranking(
                     tokens(random, 90), List.of(tokens(random, 30), tokens(random, 20)), new int[] {1, 2}, null, ""));
         }
         assertThat(Pieces.of(
-                        SftTrainerTest.tiny().config(), IntStream.range(0, 8).toArray(), i -> 140))
+                        SftTrainerTest.tiny().config(), IntStream.range(0, 32).toArray(), i -> 140))
                 .hasSizeGreaterThan(1);
-        double together = told(config(1, 8, 1, 1e-3), data).getFirst().getOrDefault("grad_norm", Double.NaN);
-        double apart = told(config(1, 1, 8, 1e-3), data).getFirst().getOrDefault("grad_norm", Double.NaN);
+        double together = told(config(1, 32, 1, 1e-3), data).getFirst().getOrDefault("grad_norm", Double.NaN);
+        double apart = told(config(1, 1, 32, 1e-3), data).getFirst().getOrDefault("grad_norm", Double.NaN);
         assertThat(apart).isEqualTo(together, within(2e-6 * together));
     }
 
