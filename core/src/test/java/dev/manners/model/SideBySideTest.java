@@ -196,13 +196,13 @@ class SideBySideTest {
     private static long growth(Runnable each) {
         List<Long> inUse = new ArrayList<>();
         try (Decoder decoder = decoder(DType.F32)) {
-            for (int i = 0; i < 300; i++) {
+            for (int i = 0; i < 900; i++) {
                 pass(decoder, 3);
                 decoder.refresh();
                 each.run();
                 inUse.add(NativeMemory.inUse().orElseThrow());
             }
         }
-        return NativeMemory.medianGrowth(inUse, 100, 290);
+        return NativeMemory.medianGrowth(inUse, 600, 890);
     }
 }
