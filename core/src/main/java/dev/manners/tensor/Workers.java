@@ -85,16 +85,16 @@ public final class Workers {
     }
 
     private static synchronized List<Executor> executors(int wanted) {
-        int threads = LibTorch.threads();
         while (WORKERS.size() < wanted) {
+            int threads = LibTorch.threads();
             int number = WORKERS.size();
             Executor worker = Executors.newSingleThreadExecutor(
                     Thread.ofPlatform().name("worker-" + number).daemon().factory());
             CompletableFuture.runAsync(() -> begin(number), worker).join();
             WORKERS.add(worker);
+            // Setting a thread's number also sets that of threads to come.
+            LibTorch.setThreads(threads);
         }
-        // Setting a thread's number also sets that of threads to come.
-        LibTorch.setThreads(threads);
         return WORKERS;
     }
 
