@@ -266,9 +266,9 @@ public final class DpoTrainer {
             try (Phase phase = Phase.of("forward_backward", step)) {
                 for (Part part :
                         Pieces.map(policy.config(), pieces, (piece, n) -> accumulate(piece, refLogps.get(n), window))) {
-                    loss += part.loss;
-                    tokens += part.tokens;
-                    tally.add(part.seen);
+                    loss += part.loss();
+                    tokens += part.tokens();
+                    tally.add(part.seen());
                 }
             }
         }
@@ -282,8 +282,6 @@ public final class DpoTrainer {
         }
         return loss;
     }
-
-    private record Part(double loss, long tokens, Tally seen) {}
 
     /// Adds some pairs' part of the gradient.
     ///

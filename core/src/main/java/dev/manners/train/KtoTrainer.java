@@ -164,9 +164,9 @@ public final class KtoTrainer {
             try (Phase phase = Phase.of("forward_backward", step)) {
                 for (Part part : Pieces.map(
                         policy.config(), pieces, (piece, n) -> accumulate(piece, refLogps.get(n), z, window))) {
-                    loss += part.loss;
-                    tokens += part.tokens;
-                    tally.add(part.seen);
+                    loss += part.loss();
+                    tokens += part.tokens();
+                    tally.add(part.seen());
                 }
             }
         }
@@ -219,8 +219,6 @@ public final class KtoTrainer {
             tracker.event("kl_of_one_prompt", Map.of("message", warning));
         }
     }
-
-    private record Part(double loss, long tokens, Tally seen) {}
 
     /// Adds some rows' part of the gradient.
     private Part accumulate(int[] piece, float[] refLogps, double z, Window window) {

@@ -208,15 +208,13 @@ public final class RewardTrainer {
         Tally seen = new Tally();
         for (Part part : Pieces.map(
                 model.config(), pieces, (piece, number) -> accumulate(piece, window, dropout.part(number)))) {
-            share += part.loss;
-            tokens += part.tokens;
-            seen.add(part.seen);
+            share += part.loss();
+            tokens += part.tokens();
+            seen.add(part.seen());
         }
         observe(tally, seen);
         return share;
     }
-
-    private record Part(double loss, long tokens, Tally seen) {}
 
     private Part accumulate(int[] piece, Window window, Dropout dropout) {
         try (Scope scope = Scope.open()) {
@@ -287,8 +285,8 @@ public final class RewardTrainer {
             List<int[]> pieces =
                     Pieces.of(model.config(), rows, i -> group(heldOut.get(i)).tokens());
             for (Part part : Pieces.map(model.config(), pieces, piece -> evaluate(piece))) {
-                loss += part.loss;
-                seen.add(part.seen);
+                loss += part.loss();
+                seen.add(part.seen());
             }
             observe(all, seen);
         }
