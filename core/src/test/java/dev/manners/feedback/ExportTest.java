@@ -27,6 +27,7 @@ import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.LongStream;
@@ -192,8 +193,14 @@ class ExportTest {
             store.add(tasks(2_000));
             AtomicBoolean enough = new AtomicBoolean();
             AtomicLong committed = new AtomicLong();
+            // Tasks that may be done: more with each round, so that there are some left for every round.
+            Semaphore tasks = new Semaphore(0);
             Thread annotator = Thread.ofPlatform().start(() -> {
-                for (int i = 0; !enough.get(); i++) {
+                for (int i = 0; ; i++) {
+                    tasks.acquireUninterruptibly();
+                    if (enough.get()) {
+                        return;
+                    }
                     Verdict verdict = verdict(store.next("ada", ONCE).orElseThrow(), "v" + i, 1, 2);
                     store.together(() -> {
                         // Two rows in one commit: a snapshot has both or none.
@@ -207,6 +214,7 @@ class ExportTest {
                 long before = 0;
                 for (int round = 0; round < 5; round++) {
                     // Something new to export, however slow the machine is.
+                    tasks.release(400);
                     while (committed.get() <= before && annotator.isAlive()) {
                         Thread.sleep(5);
                     }
@@ -235,6 +243,7 @@ class ExportTest {
                 }
             } finally {
                 enough.set(true);
+                tasks.release();
                 annotator.join();
             }
             assertThat(verdicts(store).stream().map(Recorded::number))
