@@ -91,7 +91,9 @@ record Block(
 
     private Tensor mlp(Tensor x, Dropout dropout) {
         Tensor wide = up.forward(x, dropout);
-        if (config.gatedMlp()) {
+        if (config.gatedMlp() && config.activation() == DecoderConfig.Activation.SILU) {
+            wide = wide.gatedSilu();
+        } else if (config.gatedMlp()) {
             long half = wide.size(1) / 2;
             List<Tensor> gateAndUp = wide.split(1, half, half);
             wide = activate(gateAndUp.get(0)).mul(gateAndUp.get(1));

@@ -240,7 +240,7 @@ public final class Decoder implements AutoCloseable {
     /// A model that is trained gives the laid-out copy back when this is closed; one that is not keeps it.
     public Generating generating() {
         NoGrad off = NoGrad.on();
-        products().forEach(Weight::pack);
+        products().forEach(weight -> weight.pack(config().small()));
         return () -> {
             if (!trainable().isEmpty()) {
                 products().forEach(Weight::unpack);

@@ -43,7 +43,12 @@ public record DecoderConfig(
 
     /// Parts of a batch that are best computed side by side.
     public int workers() {
-        return (long) layers * hiddenSize <= SMALL ? Workers.count() : 1;
+        return small() ? Workers.count() : 1;
+    }
+
+    /// Whether the operations of a layer are over before a second thread of libtorch has begun.
+    public boolean small() {
+        return (long) layers * hiddenSize <= SMALL;
     }
 
     /// How hidden states are normalised.

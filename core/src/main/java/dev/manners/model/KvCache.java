@@ -1,34 +1,26 @@
 package dev.manners.model;
 
-import dev.manners.tensor.DType;
-import dev.manners.tensor.Scope;
+import dev.manners.tensor.KeyValues;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /// Keys and values of what a batch of sequences has seen so far: one preallocated place (slot) per sequence, which the
 /// next sequence takes over when one has finished.
-///
-/// A head's keys lie side by side, as attention reads them.
 public final class KvCache implements AutoCloseable {
 
     private final int capacity;
-    private final int heads;
     private final int[] lengths;
-    private final List<Tensor> keys = new ArrayList<>(); // per layer [slots, keyValueHeads, capacity, D], F32
-    private final List<Tensor> values = new ArrayList<>();
+    private final List<KeyValues> layers = new ArrayList<>();
 
     /// @param slots sequences at a time
     /// @param capacity longest sequence, prompt and completion together
     public KvCache(DecoderConfig config, int slots, int capacity) {
         this.capacity = capacity;
-        this.heads = config.keyValueHeads();
         this.lengths = new int[slots];
-        try (Scope scope = Scope.open()) {
-            for (int layer = 0; layer < config.layers(); layer++) {
-                keys.add(scope.keepForever(Tensor.zeros(DType.F32, slots, heads, capacity, config.headDim())));
-                values.add(scope.keepForever(Tensor.zeros(DType.F32, slots, heads, capacity, config.headDim())));
-            }
+        for (int layer = 0; layer < config.layers(); layer++) {
+            layers.add(new KeyValues(slots, config.keyValueHeads(), capacity, config.headDim()));
         }
     }
 
@@ -43,35 +35,26 @@ public final class KvCache implements AutoCloseable {
         if (length > lengths[from]) {
             throw new IllegalArgumentException("slot " + from + " holds " + lengths[from] + " tokens, not " + length);
         }
-        try (Scope scope = Scope.open()) {
-            for (List<Tensor> cache : List.of(keys, values)) {
-                for (Tensor layer : cache) {
-                    layer.select(0, to)
-                            .narrow(1, 0, length)
-                            .copy_(layer.select(0, from).narrow(1, 0, length));
-                }
-            }
-        }
+        layers.forEach(layer -> layer.copy(from, to, length));
         lengths[to] = length;
     }
 
     /// Whole prompts, each into a slot of its own, whatever was there.
     public Attend prefill(Sequences prompts, int... into) {
         int[] lengthOf = prompts.lengths();
-        long[] cells = new long[prompts.tokens() * heads];
+        int[] slots = new int[prompts.tokens()];
+        int[] positions = new int[slots.length];
         int at = 0;
         for (int s = 0; s < into.length; s++) {
             if (lengthOf[s] > capacity) {
                 throw new IllegalArgumentException(lengthOf[s] + " tokens, capacity " + capacity);
             }
-            for (int i = 0; i < lengthOf[s]; i++) {
-                for (int h = 0; h < heads; h++) {
-                    cells[at++] = cell(into[s], h, i);
-                }
+            for (int i = 0; i < lengthOf[s]; i++, at++) {
+                slots[at] = into[s];
+                positions[at] = i;
             }
             lengths[into[s]] = lengthOf[s];
         }
-        Tensor index = Tensor.of(cells);
         return new Attend() {
             @Override
             public Tensor positions() {
@@ -85,8 +68,7 @@ public final class KvCache implements AutoCloseable {
 
             @Override
             public Tensor attend(int layer, Tensor q, Tensor k, Tensor v, double scale, Dropout dropout, double p) {
-                put(keys.get(layer), index, k);
-                put(values.get(layer), index, v);
+                layers.get(layer).put(k, v, slots, positions);
                 return prompts.attend(layer, q, k, v, scale, dropout, p);
             }
         };
@@ -94,36 +76,21 @@ public final class KvCache implements AutoCloseable {
 
     /// One further token for each of the first slots, in slot order.
     ///
-    /// @param slots how many, each with a sequence in it
-    public Attend next(int slots) {
-        long[] cells = new long[slots * heads];
-        long[] position = new long[slots];
-        int longest = 0;
-        boolean ragged = false;
-        for (int s = 0; s < slots; s++) {
+    /// @param count how many, each with a sequence in it
+    public Attend next(int count) {
+        int[] slots = new int[count];
+        int[] position = new int[count];
+        int[] seen = new int[count];
+        for (int s = 0; s < count; s++) {
             if (lengths[s] == 0 || lengths[s] == capacity) {
                 throw new IllegalStateException("slot " + s + " holds " + lengths[s] + " of " + capacity + " tokens");
             }
-            position[s] = lengths[s];
-            for (int h = 0; h < heads; h++) {
-                cells[s * heads + h] = cell(s, h, lengths[s]);
-            }
-            lengths[s]++;
-            longest = Math.max(longest, lengths[s]);
-            ragged |= lengths[s] != lengths[0];
+            slots[s] = s;
+            position[s] = lengths[s]++;
+            seen[s] = lengths[s];
         }
-        int seen = longest;
-        Tensor index = Tensor.of(cells);
+        int longest = Arrays.stream(seen).max().orElse(0);
         Tensor positions = Tensor.of(position);
-        // Additive mask [slots, 1, 1, seen]: what lies behind a slot's own length is not seen.
-        Tensor mask = ragged
-                ? Tensor.zeros(DType.F32, slots, 1, 1, seen)
-                        .maskedFill_(
-                                positions
-                                        .view(slots, 1, 1, 1)
-                                        .lt(Tensor.arange(0, seen).view(1, 1, 1, seen)),
-                                Double.NEGATIVE_INFINITY)
-                : null;
         return new Attend() {
             @Override
             public Tensor positions() {
@@ -132,41 +99,19 @@ public final class KvCache implements AutoCloseable {
 
             @Override
             public int maxPosition() {
-                return seen;
+                return longest;
             }
 
             @Override
             public Tensor attend(int layer, Tensor q, Tensor k, Tensor v, double scale, Dropout dropout, double p) {
-                put(keys.get(layer), index, k);
-                put(values.get(layer), index, v);
-                long queries = q.size(1);
-                long headDim = q.size(2);
-                // Query heads that share keys are several queries of one head: nothing is repeated.
-                return q.view(slots, heads, queries / heads, headDim)
-                        .attention(seen(keys.get(layer)), seen(values.get(layer)), mask, false, scale)
-                        .reshape(slots, queries, headDim);
-            }
-
-            private Tensor seen(Tensor cache) {
-                return cache.narrow(0, 0, slots).narrow(2, 0, seen);
+                layers.get(layer).put(k, v, slots, position);
+                return layers.get(layer).attend(q, seen, scale);
             }
         };
     }
 
-    private long cell(int slot, int head, int position) {
-        return ((long) slot * heads + head) * capacity + position;
-    }
-
-    /// @param index cell of each token's heads, [N * heads]
-    /// @param rows [N, heads, D]
-    private static void put(Tensor cache, Tensor index, Tensor rows) {
-        long headDim = rows.size(2);
-        cache.view(-1, headDim).indexCopy_(0, index, rows.reshape(-1, headDim));
-    }
-
     @Override
     public void close() {
-        keys.forEach(Tensor::close);
-        values.forEach(Tensor::close);
+        layers.forEach(KeyValues::close);
     }
 }

@@ -13,12 +13,7 @@ record Norm(
 
     Tensor forward(Tensor x) {
         return switch (kind) {
-            // Zhang and Sennrich 2019, arXiv:1910.07467
-            case RMS -> {
-                Tensor wide = x.to(DType.F32);
-                Tensor scale = wide.square().mean(-1, true).add(eps).rsqrt();
-                yield wide.mul(scale).to(weight.get().dtype()).mul(weight.get());
-            }
+            case RMS -> x.rmsNorm(weight.get(), eps);
             case LAYER ->
                 x.to(DType.F32)
                         .layerNorm(

@@ -97,9 +97,11 @@ final class Weight {
     }
 
     /// Until [#unpack] [#linear] is fast for few rows and records no gradients.
-    void pack() {
+    ///
+    /// @param small whether the model is ([DecoderConfig#small])
+    void pack(boolean small) {
         if (packed == null && PackedWeight.available(dtype)) {
-            packed = PackedWeight.of(get());
+            packed = small ? PackedWeight.ofSmall(get()) : PackedWeight.of(get());
         }
     }
 

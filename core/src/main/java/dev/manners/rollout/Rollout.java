@@ -7,7 +7,7 @@ import dev.manners.model.Dropout;
 import dev.manners.model.KvCache;
 import dev.manners.model.Sequences;
 import dev.manners.tensor.DType;
-import dev.manners.tensor.NoGrad;
+import dev.manners.tensor.Inference;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
 import java.util.ArrayList;
@@ -83,7 +83,7 @@ final class Rollout {
     @Nullable
     List<Completion> run(BooleanSupplier stop) {
         try (cache;
-                NoGrad off = NoGrad.on()) {
+                Inference inference = Inference.on(decoder.config().small())) {
             while (next < end || !growing.isEmpty()) {
                 if (stop.getAsBoolean()) {
                     return null;

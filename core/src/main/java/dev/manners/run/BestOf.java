@@ -18,6 +18,7 @@ import dev.manners.rollout.Sampling;
 import dev.manners.stats.BestOfN;
 import dev.manners.stats.Interval;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.Inference;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.Tracker;
 import java.io.PrintStream;
@@ -80,6 +81,7 @@ public record BestOf(
                 Progress progress = Progress.of("best-of")) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
             LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
+            Inference.warnings().forEach(w -> System.err.println("manners: " + w));
             Prompts prompts = Prompts.of(
                     file,
                     promptField,

@@ -11,6 +11,7 @@ import dev.manners.parrot.ChainArithmetic;
 import dev.manners.parrot.Demonstration;
 import dev.manners.parrot.ParrotWorld;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.Inference;
 import dev.manners.tensor.LibTorch;
 import dev.manners.text.BpeTrainer;
 import dev.manners.text.Tokenizer;
@@ -61,6 +62,7 @@ public final class ParrotRun {
         try (RunDirectory run = RunDirectory.open(outputDir, recipe.resolved(), List.of())) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
             LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
+            Inference.warnings().forEach(w -> System.err.println("manners: " + w));
 
             // 1. The world, as files like any other dataset.
             ParrotWorld world = ParrotWorld.create(recipe.top().seed(), recipe.world());

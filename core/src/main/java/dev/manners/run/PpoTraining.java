@@ -15,6 +15,7 @@ import dev.manners.reward.Reward;
 import dev.manners.reward.judge.RemoteModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.Inference;
 import dev.manners.tensor.LibTorch;
 import dev.manners.text.Tokenizer;
 import dev.manners.train.Health;
@@ -82,6 +83,7 @@ public record PpoTraining(
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
             LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
+            Inference.warnings().forEach(w -> System.err.println("manners: " + w));
             Prompts prompts = prompts(file, policy, interrupts);
             out.println(Printable.escape(file.path() + ": " + prompts.size() + " prompts, the longest of "
                     + prompts.longest() + " tokens"

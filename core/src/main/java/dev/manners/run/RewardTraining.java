@@ -14,6 +14,7 @@ import dev.manners.reward.Reward;
 import dev.manners.reward.judge.RemoteModel;
 import dev.manners.rollout.Sampling;
 import dev.manners.tensor.DType;
+import dev.manners.tensor.Inference;
 import dev.manners.tensor.LibTorch;
 import dev.manners.train.GrpoTrainer;
 import dev.manners.train.Health;
@@ -68,6 +69,7 @@ public record RewardTraining(
                 DatasetFile heldOut = evalDataset == null ? null : DatasetFile.open(evalDataset)) {
             run.warnings().forEach(w -> System.err.println("manners: " + w));
             LibTorch.warnings().forEach(w -> System.err.println("manners: " + w));
+            Inference.warnings().forEach(w -> System.err.println("manners: " + w));
             if (lora != null) {
                 policy.decoder().attach(lora, config.training().seed());
             }

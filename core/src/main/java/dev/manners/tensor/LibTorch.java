@@ -103,18 +103,25 @@ public final class LibTorch {
 
     /// Whether the processor multiplies bf16 matrices in hardware; where it does not, bf16 is slower than f32.
     public static boolean hasFastBf16() {
-        return FastBf16.ANSWER;
+        return Processor.BF16;
     }
 
-    private static final class FastBf16 {
-        static final boolean ANSWER = ask();
+    /// Whether the processor multiplies and adds in one instruction.
+    static boolean hasFma() {
+        return Processor.FMA;
+    }
 
-        private static boolean ask() {
+    private static final class Processor {
+        private static final String FLAGS = flags();
+        static final boolean BF16 =
+                FLAGS.contains("avx512_bf16") || FLAGS.contains("amx_bf16") || FLAGS.contains(" bf16 ");
+        static final boolean FMA = System.getProperty("os.arch", "").equals("aarch64") || FLAGS.contains(" fma ");
+
+        private static String flags() {
             try {
-                String flags = Files.readString(Path.of("/proc/cpuinfo"));
-                return flags.contains("avx512_bf16") || flags.contains("amx_bf16") || flags.contains(" bf16 ");
+                return Files.readString(Path.of("/proc/cpuinfo"));
             } catch (IOException e) {
-                return false;
+                return "";
             }
         }
     }

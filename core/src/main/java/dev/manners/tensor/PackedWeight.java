@@ -9,7 +9,8 @@ import org.bytedeco.pytorch.QualifiedName;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 
-/// A linear layer's weight in oneDNN's own blocked layout, for products with few rows and without gradients.
+/// A linear layer's weight laid out for products with few rows and without gradients: as oneDNN wants it, or, for small
+/// models, as our own kernel does ([Panels]).
 ///
 /// An ordinary weight is laid out anew with every product, which is cheap beside hundreds of rows and dear beside the
 /// sixteen of a decoding step. A copy of the weight: it does not follow later changes. A row of the product has the
@@ -21,15 +22,26 @@ public final class PackedWeight implements AutoCloseable {
 
     private static final Map<DType, Boolean> AVAILABLE = new ConcurrentHashMap<>();
 
-    private final Tensor packed;
+    private final @Nullable Tensor packed;
+    private final @Nullable Panels panels;
 
-    private PackedWeight(Tensor packed) {
+    private PackedWeight(@Nullable Tensor packed, @Nullable Panels panels) {
         this.packed = packed;
+        this.panels = panels;
     }
 
     /// Whether this processor and build have such a layout for this dtype.
     public static boolean available(DType dtype) {
         return AVAILABLE.computeIfAbsent(dtype, PackedWeight::works);
+    }
+
+    /// The weight of a small layer: for our own kernel where there is one, or else as [#of(Tensor)].
+    ///
+    /// @param weight [out, in]
+    public static PackedWeight ofSmall(Tensor weight) {
+        return Inference.available() && weight.dtype() == DType.F32
+                ? new PackedWeight(null, new Panels(weight))
+                : of(weight);
     }
 
     /// Asked by doing it: it depends on the platform's build and on the processor, and libtorch only says so by
@@ -55,7 +67,7 @@ public final class PackedWeight implements AutoCloseable {
             if (packed == null) {
                 throw new IllegalStateException("mkldnn::_reorder_linear_weight gave no tensor");
             }
-            return new PackedWeight(scope.keepForever(packed));
+            return new PackedWeight(scope.keepForever(packed), null);
         }
     }
 
@@ -64,6 +76,9 @@ public final class PackedWeight implements AutoCloseable {
     /// @param x [N, in]
     /// @return [N, out]
     public Tensor linear(Tensor x, @Nullable Tensor bias) {
+        if (panels != null) {
+            return panels.linear(x, bias);
+        }
         Tensor product = Dispatch.call(
                 "mkldnn::_linear_pointwise",
                 "",
@@ -106,6 +121,11 @@ public final class PackedWeight implements AutoCloseable {
 
     @Override
     public void close() {
-        packed.close();
+        if (packed != null) {
+            packed.close();
+        }
+        if (panels != null) {
+            panels.close();
+        }
     }
 }

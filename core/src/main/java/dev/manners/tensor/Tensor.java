@@ -221,6 +221,31 @@ public final class Tensor implements AutoCloseable {
         return MemorySegment.ofAddress(data == null ? 0 : data.address()).reinterpret(t.nbytes());
     }
 
+    /// Memory of F32 numbers whose first dimension counts rows that are each contiguous.
+    ///
+    /// @param stride from one row to the next, in numbers; `length` of a row
+    record Rows(MemorySegment memory, long count, long stride, long length) {}
+
+    /// This tensor as rows, as long as it lives.
+    Rows rows() {
+        long length = 1;
+        for (long dim = t.dim() - 1; dim > 0; dim--) {
+            if (t.size(dim) > 1 && t.stride(dim) != length) {
+                throw new IllegalStateException("rows are not contiguous: " + this);
+            }
+            length *= t.size(dim);
+        }
+        if (dtype() != DType.F32) {
+            throw new IllegalStateException("not F32: " + this);
+        }
+        long count = t.size(0);
+        long stride = count > 1 ? t.stride(0) : length;
+        long bytes = count == 0 ? 0 : ((count - 1) * stride + length) * Float.BYTES;
+        Pointer data = t.data_ptr();
+        return new Rows(
+                MemorySegment.ofAddress(data == null ? 0 : data.address()).reinterpret(bytes), count, stride, length);
+    }
+
     /// Copies from a segment of exactly this tensor's bytes, little-endian.
     public static Tensor copyOf(MemorySegment bytes, DType dtype, long... shape) {
         Tensor made = empty(dtype, shape);
@@ -604,11 +629,40 @@ public final class Tensor implements AutoCloseable {
                 false));
     }
 
+    /// Root mean square normalisation over the last dimension (Zhang and Sennrich 2019, arXiv:1910.07467), computed in
+    /// F32, given in the weight's dtype.
+    ///
+    /// @param weight [H]
+    /// @return [.., H]
+    public Tensor rmsNorm(Tensor weight, double eps) {
+        Tensor wide = to(DType.F32);
+        if (Inference.kernels()) {
+            return RowKernels.rmsNorm(wide, weight, eps);
+        }
+        Tensor scale = wide.square().mean(-1, true).add(eps).rsqrt();
+        return wide.mul(scale).to(weight.dtype()).mul(weight);
+    }
+
+    /// SiLU of the first half of each row times the second half (Shazeer 2020, arXiv:2002.05202).
+    ///
+    /// @return [N, M] of this [N, 2M]
+    public Tensor gatedSilu() {
+        if (Inference.kernels()) {
+            return RowKernels.gatedSilu(this);
+        }
+        long half = size(1) / 2;
+        List<Tensor> gateAndUp = split(1, half, half);
+        return gateAndUp.get(0).silu().mul(gateAndUp.get(1));
+    }
+
     /// Rotates pairs (x[2i], x[2i+1]) of the last dimension by angles: `cos` + i `sin` given as a complex view [..,
     /// d/2, 2].
     ///
     /// @param rotation [.., d/2, 2] cosine and sine, F32, broadcast against this [.., d]
     public Tensor rotate(Tensor rotation) {
+        if (Inference.kernels()) {
+            return RowKernels.rotate(this, rotation);
+        }
         long[] shape = shape();
         long[] pairs = Arrays.copyOf(shape, shape.length + 1);
         pairs[shape.length - 1] = shape[shape.length - 1] / 2;

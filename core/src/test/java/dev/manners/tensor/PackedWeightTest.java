@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /// Weights in oneDNN's layout multiply as they do in the plain one, and every row as if it were alone.
@@ -22,10 +23,8 @@ class PackedWeightTest {
     }
 
     @ParameterizedTest
-    @EnumSource(
-            value = DType.class,
-            names = {"F32", "BF16"})
-    void multipliesAsThePlainLayout(DType dtype) {
+    @CsvSource({"F32, false", "BF16, false", "F32, true", "BF16, true"})
+    void multipliesAsThePlainLayout(DType dtype, boolean small) {
         assumeTrue(PackedWeight.available(dtype));
         int[][] shapes = {{1, 1}, {3, 5}, {96, 32}, {200, 77}, {576, 300}};
         for (int[] shape : shapes) {
@@ -34,7 +33,7 @@ class PackedWeightTest {
                 Tensor weight = random(1, shape[0], shape[1]).to(dtype);
                 Tensor bias = random(2, shape[0]).to(dtype);
                 Tensor x = random(3, 70, shape[1]).to(dtype);
-                try (PackedWeight packed = PackedWeight.of(weight)) {
+                try (PackedWeight packed = small ? PackedWeight.ofSmall(weight) : PackedWeight.of(weight)) {
                     float[] wanted = x.to(DType.F32)
                             .linear(weight.to(DType.F32), bias.to(DType.F32))
                             .toFloats();
