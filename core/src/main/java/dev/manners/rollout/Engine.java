@@ -18,8 +18,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// A sample depends on its prompt and on the numbers (seed, prompt, sample) alone, not on its neighbours, their number
 /// or its place: its random numbers are a function of them, and where weights are packed
-/// ([dev.manners.tensor.PackedWeight]) a
-/// row of a matrix product has the same bits in every batch. What remains is the last bit of attention's sums.
+/// ([dev.manners.tensor.PackedWeight]) a row of a matrix product has the same bits in every batch. What remains is the
+/// last bit of attention's sums: in prompts, and where there are no kernels ([dev.manners.tensor.Inference]) in every
+/// step.
 public final class Engine {
 
     private final Decoder decoder;

@@ -1,5 +1,6 @@
 package dev.manners.tensor;
 
+import static dev.manners.testing.Numbers.normal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -20,18 +21,6 @@ class KernelsTest {
         // The tests' JVM has the module, so that this is not skipped unseen.
         assertThat(ModuleLayer.boot().findModule("jdk.incubator.vector")).isPresent();
         assumeTrue(Inference.available(), "an optimising compiler");
-    }
-
-    private static Tensor random(int number, long... shape) {
-        int n = 1;
-        for (long size : shape) {
-            n *= (int) size;
-        }
-        float[] values = new float[n];
-        for (int i = 0; i < n; i++) {
-            values[i] = (float) Philox.normal(42, Philox.Stream.INITIALISATION, number, i);
-        }
-        return Tensor.of(values, shape);
     }
 
     private static void assertClose(Tensor found, Tensor wanted, double tolerance) {
@@ -60,8 +49,8 @@ class KernelsTest {
     void rmsNorm(DType dtype) {
         for (int n : new int[] {1, 5, 32, 77, 256}) {
             try (Scope scope = Scope.open()) {
-                Tensor x = random(1, 9, n).mul(3);
-                Tensor weight = random(2, n).to(dtype);
+                Tensor x = normal(1, 9, n).mul(3);
+                Tensor weight = normal(2, n).to(dtype);
                 Tensor wanted = x.rmsNorm(weight, 1e-5);
                 try (Inference inference = Inference.on(true)) {
                     Tensor found = x.rmsNorm(weight, 1e-5);
@@ -69,7 +58,7 @@ class KernelsTest {
                     assertThat(x.narrow(0, 4, 1).rmsNorm(weight, 1e-5).toFloats())
                             .isEqualTo(found.narrow(0, 4, 1).toFloats());
                     // Heads of a wider row, as the norm of queries has them.
-                    Tensor heads = random(3, 6, 5, n);
+                    Tensor heads = normal(3, 6, 5, n);
                     assertClose(
                             heads.narrow(1, 1, 3).rmsNorm(weight, 1e-5),
                             heads.narrow(1, 1, 3).contiguous().rmsNorm(weight, 1e-5),
@@ -83,8 +72,8 @@ class KernelsTest {
     void rotate() {
         for (int headDim : new int[] {2, 8, 20, 64}) {
             try (Scope scope = Scope.open()) {
-                Tensor heads = random(1, 7, 6, headDim).narrow(1, 1, 4);
-                Tensor rotation = random(2, 7, 1, headDim / 2, 2);
+                Tensor heads = normal(1, 7, 6, headDim).narrow(1, 1, 4);
+                Tensor rotation = normal(2, 7, 1, headDim / 2, 2);
                 Tensor wanted = heads.contiguous().rotate(rotation);
                 try (Inference inference = Inference.on(true)) {
                     assertClose(heads.rotate(rotation), wanted, 1e-6);
@@ -101,7 +90,7 @@ class KernelsTest {
         for (int half : new int[] {1, 7, 64, 688}) {
             try (Scope scope = Scope.open()) {
                 // Up to where e to the x is no float any more.
-                Tensor wide = random(1, 5, 2L * half).mul(40).to(dtype);
+                Tensor wide = normal(1, 5, 2L * half).mul(40).to(dtype);
                 Tensor wanted = wide.gatedSilu();
                 try (Inference inference = Inference.on(true)) {
                     assertClose(wide.gatedSilu(), wanted, tolerance(dtype));
@@ -163,21 +152,21 @@ class KernelsTest {
         try (Scope scope = Scope.open();
                 Inference inference = Inference.on(true);
                 KeyValues cache = new KeyValues(1, 1, 100, 16)) {
-            Tensor x = random(1, 2, 32);
+            Tensor x = normal(1, 2, 32);
             x.narrow(0, 1, 1).narrow(1, 3, 1).copy_(Tensor.full(Double.NaN, DType.F32, 1, 1));
             for (Tensor y : new Tensor[] {
                 x.rmsNorm(Tensor.full(1, DType.F32, 32), 1e-5),
-                PackedWeight.ofSmall(random(2, 16, 32)).linear(x, null)
+                PackedWeight.ofSmall(normal(2, 16, 32)).linear(x, null)
             }) {
                 assertThat(y.narrow(0, 0, 1).nonFinite()).isZero();
                 assertThat(y.narrow(0, 1, 1).nonFinite()).isEqualTo(y.size(1));
             }
             assertThat(x.gatedSilu().nonFinite()).isEqualTo(1);
             for (int t = 0; t < 70; t++) {
-                Tensor k = random(10 + t, 1, 1, 16);
+                Tensor k = normal(10 + t, 1, 1, 16);
                 cache.put(t == 65 ? k.mul(Double.NaN) : k, k, new int[] {0}, new int[] {t});
             }
-            Tensor query = random(3, 1, 1, 16);
+            Tensor query = normal(3, 1, 1, 16);
             assertThat(cache.attend(query, new int[] {65}, 0.25).nonFinite()).isZero();
             assertThat(cache.attend(query, new int[] {66}, 0.25).nonFinite()).isEqualTo(16);
         }
@@ -198,11 +187,11 @@ class KernelsTest {
                 int[] slots = new int[positions.length];
                 Arrays.fill(slots, slot);
                 // As attention gets them: heads of wider rows.
-                Tensor wide = random(slot, lengths[slot], 2L * heads + 1, headDim);
+                Tensor wide = normal(slot, lengths[slot], 2L * heads + 1, headDim);
                 cache.put(wide.narrow(1, 1, heads), wide.narrow(1, 1L + heads, heads), slots, positions);
             }
             Tensor queries =
-                    random(100, lengths.length, queryHeads + 2L, headDim).narrow(1, 1, queryHeads);
+                    normal(100, lengths.length, queryHeads + 2L, headDim).narrow(1, 1, queryHeads);
             double scale = 1 / Math.sqrt(headDim);
             Tensor wanted = cache.attend(queries, lengths, scale);
             try (Inference inference = Inference.on(true)) {

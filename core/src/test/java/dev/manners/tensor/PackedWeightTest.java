@@ -1,5 +1,6 @@
 package dev.manners.tensor;
 
+import static dev.manners.testing.Numbers.normal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -10,18 +11,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 /// Weights in oneDNN's layout multiply as they do in the plain one, and every row as if it were alone.
 class PackedWeightTest {
 
-    private static Tensor random(int number, long... shape) {
-        int n = 1;
-        for (long size : shape) {
-            n *= (int) size;
-        }
-        float[] values = new float[n];
-        for (int i = 0; i < n; i++) {
-            values[i] = (float) Philox.normal(42, Philox.Stream.INITIALISATION, number, i);
-        }
-        return Tensor.of(values, shape);
-    }
-
     @ParameterizedTest
     @CsvSource({"F32, false", "BF16, false", "F32, true", "BF16, true"})
     void multipliesAsThePlainLayout(DType dtype, boolean small) {
@@ -30,9 +19,9 @@ class PackedWeightTest {
         for (int[] shape : shapes) {
             try (Scope scope = Scope.open();
                     NoGrad off = NoGrad.on()) {
-                Tensor weight = random(1, shape[0], shape[1]).to(dtype);
-                Tensor bias = random(2, shape[0]).to(dtype);
-                Tensor x = random(3, 70, shape[1]).to(dtype);
+                Tensor weight = normal(1, shape[0], shape[1]).to(dtype);
+                Tensor bias = normal(2, shape[0]).to(dtype);
+                Tensor x = normal(3, 70, shape[1]).to(dtype);
                 try (PackedWeight packed = small ? PackedWeight.ofSmall(weight) : PackedWeight.of(weight)) {
                     float[] wanted = x.to(DType.F32)
                             .linear(weight.to(DType.F32), bias.to(DType.F32))
