@@ -2,9 +2,9 @@ package dev.manners.tensor;
 
 import java.util.List;
 
-/// Until it is closed this thread computes in order to generate: without gradients, and, for a small model, with
-/// kernels
-/// of our own ([RowKernels], [Panels], [KeyValues]) in place of many operations of libtorch, each by this thread alone.
+/// Until it is closed this thread computes in order to generate: without gradients, and with kernels of our own in
+/// place of many operations of libtorch: for attention to what was seen ([KeyValues]), and with a small model for
+/// everything that a layer computes ([RowKernels], [Panels]), by this thread alone.
 ///
 /// A decoding step has a row for each sequence and no more: with a small model libtorch spends more time between its
 /// operations than in them. The kernels are written with Java's Vector API and want its module and the optimising
@@ -14,19 +14,25 @@ public final class Inference implements AutoCloseable {
     private static final boolean AVAILABLE =
             ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent() && compilesWell();
 
-    private static final ThreadLocal<Boolean> ON = ThreadLocal.withInitial(() -> false);
+    private static final ThreadLocal<Kernels> KERNELS = ThreadLocal.withInitial(() -> Kernels.NONE);
 
-    private final boolean before = ON.get();
+    private enum Kernels {
+        NONE,
+        ATTENTION,
+        ALL
+    }
+
+    private final Kernels before = KERNELS.get();
 
     private final NoGrad noGrad = NoGrad.on();
 
-    private Inference(boolean small) {
-        ON.set(small);
+    private Inference(Kernels kernels) {
+        KERNELS.set(AVAILABLE ? kernels : Kernels.NONE);
     }
 
-    /// @param small whether the model is so small that kernels of one thread serve it best
+    /// @param small whether the model is so small that one thread computes a layer best by itself
     public static Inference on(boolean small) {
-        return new Inference(small);
+        return new Inference(small ? Kernels.ALL : Kernels.ATTENTION);
     }
 
     /// What makes generation slower than it could be on this JVM; empty when all is well.
@@ -34,13 +40,18 @@ public final class Inference implements AutoCloseable {
         return AVAILABLE
                 ? List.of()
                 : List.of(
-                        "small models generate at about half the speed that they could: start Java with"
-                                + " --add-modules jdk.incubator.vector and without -XX:TieredStopAtLevel, as the launcher does");
+                        "generation is slower than it could be: start Java with --add-modules jdk.incubator.vector and"
+                                + " without -XX:TieredStopAtLevel, as the launcher does");
     }
 
-    /// Whether this thread uses the kernels now.
+    /// Whether this thread uses the kernel for attention now.
+    static boolean attention() {
+        return KERNELS.get() != Kernels.NONE;
+    }
+
+    /// Whether this thread uses all kernels now.
     static boolean kernels() {
-        return ON.get() && available();
+        return KERNELS.get() == Kernels.ALL;
     }
 
     /// Whether this JVM runs the kernels well.
@@ -58,6 +69,6 @@ public final class Inference implements AutoCloseable {
     @Override
     public void close() {
         noGrad.close();
-        ON.set(before);
+        KERNELS.set(before);
     }
 }

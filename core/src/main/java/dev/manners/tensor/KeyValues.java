@@ -83,7 +83,7 @@ public final class KeyValues implements AutoCloseable {
     /// @param seen how many positions of each place its query sees
     /// @return [slots, query heads, D], F32
     public Tensor attend(Tensor queries, int[] seen, double scale) {
-        return Inference.kernels()
+        return Inference.attention()
                 ? OneQuery.attend(this, queries, seen, (float) scale)
                 : inLibTorch(queries, seen, scale);
     }

@@ -3,6 +3,7 @@ package dev.manners.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -11,6 +12,9 @@ import jdk.incubator.vector.VectorOperators;
 /// Written as what it is, two products of a matrix and a vector a head. As products of matrices, which libtorch takes
 /// them for, most of the time goes into laying out keys and values for a single row.
 final class OneQuery {
+
+    /// Fewer products than this are computed before another thread has begun.
+    private static final long FEW = 1 << 20;
 
     private OneQuery() {}
 
@@ -25,19 +29,24 @@ final class OneQuery {
         int count = (int) queries.size(1);
         int group = count / cache.heads();
         int most = Arrays.stream(seen).max().orElseThrow();
-        float[] weights = new float[(most + KeyValues.PANEL - 1) / KeyValues.PANEL * KeyValues.PANEL];
-        float[] query = new float[headDim];
-        for (int slot = 0; slot < seen.length; slot++) {
-            int n = seen[slot];
-            for (int h = 0; h < count; h++) {
-                long head = cache.begin(slot, h / group);
-                long at = (long) h * headDim;
-                Lanes.read(rows.memory(), DType.F32, slot * rows.stride() + at, query, headDim);
-                scores(query, keys, head, n, weights);
-                float sum = softmax(weights, n, scale);
-                mix(weights, 1 / sum, values, head, n, headDim, out, slot * rows.length() + at);
+        long products = 2 * rows.length() * Arrays.stream(seen).asLongStream().sum();
+        int parts = products < FEW ? 1 : Math.min(Workers.count(), seen.length);
+        Workers.map(parts, IntStream.range(0, parts).boxed().toList(), part -> {
+            float[] weights = new float[(most + KeyValues.PANEL - 1) / KeyValues.PANEL * KeyValues.PANEL];
+            float[] query = new float[headDim];
+            for (int slot = part; slot < seen.length; slot += parts) {
+                int n = seen[slot];
+                for (int h = 0; h < count; h++) {
+                    long head = cache.begin(slot, h / group);
+                    long at = (long) h * headDim;
+                    Lanes.read(rows.memory(), DType.F32, slot * rows.stride() + at, query, headDim);
+                    scores(query, keys, head, n, weights);
+                    float sum = softmax(weights, n, scale);
+                    mix(weights, 1 / sum, values, head, n, headDim, out, slot * rows.length() + at);
+                }
             }
-        }
+            return true;
+        });
         return mixed;
     }
 
