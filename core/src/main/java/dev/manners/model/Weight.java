@@ -100,8 +100,8 @@ final class Weight {
     ///
     /// @param small whether the model is ([DecoderConfig#small])
     void pack(boolean small) {
-        if (packed == null && PackedWeight.available(dtype)) {
-            packed = small ? PackedWeight.ofSmall(get()) : PackedWeight.of(get());
+        if (packed == null) {
+            packed = PackedWeight.of(get(), small);
         }
     }
 

@@ -30,18 +30,14 @@ public final class PackedWeight implements AutoCloseable {
         this.panels = panels;
     }
 
-    /// Whether this processor and build have such a layout for this dtype.
-    public static boolean available(DType dtype) {
-        return AVAILABLE.computeIfAbsent(dtype, PackedWeight::works);
-    }
-
-    /// The weight of a small layer: for our own kernel where there is one, or else as [#of(Tensor)].
-    ///
     /// @param weight [out, in]
-    public static PackedWeight ofSmall(Tensor weight) {
-        return Inference.available() && weight.dtype() == DType.F32
-                ? new PackedWeight(null, new Panels(weight))
-                : of(weight);
+    /// @param small whether its model is, so that one thread computes a product best by itself
+    /// @return null where this processor and build have no such layout for the weight's dtype
+    public static @Nullable PackedWeight of(Tensor weight, boolean small) {
+        if (small && weight.dtype() == DType.F32 && Inference.available()) {
+            return new PackedWeight(null, new Panels(weight));
+        }
+        return AVAILABLE.computeIfAbsent(weight.dtype(), PackedWeight::works) ? reordered(weight) : null;
     }
 
     /// Asked by doing it: it depends on the platform's build and on the processor, and libtorch only says so by
@@ -52,15 +48,14 @@ public final class PackedWeight implements AutoCloseable {
         }
         try (Scope scope = Scope.open();
                 NoGrad off = NoGrad.on();
-                PackedWeight probe = of(Tensor.full(1, dtype, 16, 32))) {
+                PackedWeight probe = reordered(Tensor.full(1, dtype, 16, 32))) {
             return probe.linear(Tensor.full(1, dtype, 2, 32), null).sum().item() == 2 * 16 * 32;
         } catch (RuntimeException e) {
             return false;
         }
     }
 
-    /// @param weight [out, in]
-    public static PackedWeight of(Tensor weight) {
+    private static PackedWeight reordered(Tensor weight) {
         try (Scope scope = Scope.open();
                 NoGrad off = NoGrad.on()) {
             Tensor packed = Dispatch.call("mkldnn::_reorder_linear_weight", "", weight.detach(), ROWS);
