@@ -250,7 +250,8 @@ final class Reference {
             | `MANNERS_JAVA_OPTIONS` | Further options for the Java process, separated by spaces. |
             | `OMP_NUM_THREADS` | Threads of one operation; where unset, one per processor. `--threads` wins over it. Another number of threads gives other last bits, so a run can only be resumed with the same. |
 
-            The launcher sets `OPENBLAS_NUM_THREADS` to 1 and adds settings to `GLIBC_TUNABLES`.
+            The launcher sets `OPENBLAS_NUM_THREADS` to 1 and adds settings to `GLIBC_TUNABLES`. Commands that sample many completions start with
+            `--add-modules jdk.incubator.vector`, of which Java says a line on standard error; who starts Java without it samples the same, more slowly.
 
             ## Dataset files
 

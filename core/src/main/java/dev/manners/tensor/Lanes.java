@@ -40,6 +40,17 @@ final class Lanes {
                 : x.mul(factor).add(sum);
     }
 
+    /// All lanes added up, first to last. `reduceLanes` has no order: interpreted it gives other bits than compiled,
+    /// and a
+    /// run would not be repeatable.
+    static float sum(FloatVector x) {
+        float sum = 0;
+        for (float lane : x.toArray()) {
+            sum += lane;
+        }
+        return sum;
+    }
+
     /// e to the x, for x up to 88: relative error below 2e-7. Below -87 it is e to the -87, 1.6e-38.
     ///
     /// x = n ln 2 + r, and a polynomial for e to the r (Cephes, `expf`).

@@ -91,7 +91,7 @@ final class OneQuery {
             e.intoArray(scores, t);
             sum = sum.add(e);
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return Lanes.sum(sum);
     }
 
     /// The weighted sum of a head's first n values.

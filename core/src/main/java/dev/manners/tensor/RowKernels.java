@@ -3,7 +3,6 @@ package dev.manners.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 
 /// What lies between the matrix products of a layer, each in one pass over its rows and without gradients. A row's
 /// result does not depend on the others in any bit.
@@ -45,7 +44,7 @@ final class RowKernels {
             FloatVector x = FloatVector.fromArray(Lanes.FLOATS, row, i);
             sum = sum.add(x.mul(x));
         }
-        float all = sum.reduceLanes(VectorOperators.ADD);
+        float all = Lanes.sum(sum);
         for (; i < row.length; i++) {
             all += row[i] * row[i];
         }

@@ -4,7 +4,10 @@ import static dev.manners.testing.Numbers.normal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.manners.testing.Jvm;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -168,6 +171,51 @@ class KernelsTest {
             assertThat(cache.attend(query, new int[] {65}, 0.25).nonFinite()).isZero();
             assertThat(cache.attend(query, new int[] {66}, 0.25).nonFinite()).isEqualTo(16);
         }
+    }
+
+    /// Computes the same often enough that it is interpreted at first and compiled by both compilers in the end.
+    static final class Often {
+        public static void main(String[] args) {
+            try (Scope scope = Scope.open();
+                    Inference inference = Inference.on(true);
+                    Panels panels = new Panels(normal(1, 40, 64));
+                    KeyValues cache = new KeyValues(1, 2, 64, 32)) {
+                Tensor x = normal(2, 3, 64);
+                Tensor weight = normal(3, 64);
+                for (int t = 0; t < 50; t++) {
+                    cache.put(normal(10 + t, 1, 2, 32), normal(99 + t, 1, 2, 32), new int[] {0}, new int[] {t});
+                }
+                Tensor query = normal(4, 1, 4, 32);
+                int before = 0;
+                for (int i = 0; i < 30_000; i++) {
+                    try (Scope each = Scope.open()) {
+                        int hash = Arrays.hashCode(x.rmsNorm(weight, 1e-5).toFloats())
+                                + 31 * Arrays.hashCode(x.gatedSilu().toFloats())
+                                + 37 * Arrays.hashCode(panels.linear(x, null).toFloats())
+                                + 41
+                                        * Arrays.hashCode(cache.attend(query, new int[] {50}, 0.2)
+                                                .toFloats());
+                        if (i == 0 || hash != before) {
+                            System.out.println(i + " " + Inference.available());
+                        }
+                        before = hash;
+                    }
+                }
+            }
+        }
+    }
+
+    /// TR12: a run that is taken up in a new process, where nothing is compiled yet, goes on with the same bits.
+    @Test
+    void tr12_theSameBitsInterpretedAndCompiled() throws Exception {
+        Process process = Jvm.of(
+                        Often.class.getName(),
+                        List.of("-XX:TieredStopAtLevel=4", "--add-modules", "jdk.incubator.vector"),
+                        List.of())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        assertThat(process.inputReader(StandardCharsets.UTF_8).lines()).containsExactly("0 true");
+        assertThat(process.waitFor()).isZero();
     }
 
     // ---- attention
