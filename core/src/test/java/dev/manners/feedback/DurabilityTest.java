@@ -90,6 +90,8 @@ class DurabilityTest {
                 // By the handle: the process's own method closes its output, and what was said last would be lost.
                 child.toHandle().destroyForcibly();
                 out.lines().forEach(saved::add);
+            } finally {
+                child.toHandle().destroyForcibly();
             }
             child.waitFor();
             try (FeedbackStore store = FeedbackStore.open(file)) {
