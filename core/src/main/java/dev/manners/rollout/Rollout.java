@@ -18,8 +18,7 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// One worker's part of a call of the [Engine]: samples wait in the order prompt by prompt, are admitted to free
-/// places,
-/// grow by a token a step, and leave.
+/// places, grow by a token a step, and leave.
 final class Rollout {
 
     private final Engine engine;

@@ -12,7 +12,8 @@ import java.util.Arrays;
 /// sequence gets does not depend on the others in any bit.
 public final class KeyValues implements AutoCloseable {
 
-    static final int PANEL = 64;
+    /// Where there is no kernel to read them a panel is one position, and keys lie as values do.
+    static final int PANEL = Inference.available() ? 64 : 1;
 
     private final int heads;
     private final int headDim;

@@ -41,8 +41,7 @@ final class Lanes {
     }
 
     /// All lanes added up, first to last. `reduceLanes` has no order: interpreted it gives other bits than compiled,
-    /// and a
-    /// run would not be repeatable.
+    /// and a run would not be repeatable.
     static float sum(FloatVector x) {
         float sum = 0;
         for (float lane : x.toArray()) {
