@@ -544,6 +544,14 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(t.matmul(other.t));
     }
 
+    /// beta x + alpha (a b), in one operation.
+    ///
+    /// @param a [m, k]
+    /// @param b [k, n], where this is [m, n]
+    public Tensor addProduct(double beta, Tensor a, Tensor b, double alpha) {
+        return new Tensor(torch.addmm(t, a.t, b.t, new Scalar(beta), new Scalar(alpha)));
+    }
+
     /// x Wᵀ + b, for weight W of [out, in].
     public Tensor linear(Tensor weight, @Nullable Tensor bias) {
         return new Tensor(MatrixProduct.of(t, weight.t, bias == null ? null : bias.t));

@@ -6,7 +6,6 @@ import dev.manners.files.AtomicDirectory;
 import dev.manners.files.AtomicFile;
 import dev.manners.files.Json;
 import dev.manners.files.Manifest;
-import dev.manners.model.Parameter;
 import dev.manners.model.TensorFile;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
@@ -48,15 +47,8 @@ final class Checkpoint {
             ObjectNode state,
             Map<String, String> fingerprint) {
         Path target = runDirectory.resolve(PREFIX + step);
-        Map<String, Tensor> moments = new LinkedHashMap<>();
-        Map<String, Tensor> weights = new LinkedHashMap<>();
-        int i = 0;
-        for (Map.Entry<String, Parameter> p : optimizer.parameters().entrySet()) {
-            weights.put(p.getKey(), p.getValue().value());
-            moments.put("exp_avg." + p.getKey(), optimizer.firstMoment(i));
-            moments.put("exp_avg_sq." + p.getKey(), optimizer.secondMoment(i));
-            i++;
-        }
+        Map<String, Tensor> weights = weights(optimizer);
+        Map<String, Tensor> moments = optimizer.moments();
         requireFinite(weights, "weights");
         requireFinite(moments, "optimizer moments");
         requireFinite(tensors, "trainer's tensors");
@@ -130,22 +122,19 @@ final class Checkpoint {
             Path checkpoint, Optimizer optimizer, Map<String, Tensor> tensors, Map<String, String> fingerprint) {
         ObjectNode json = Json.readObject(checkpoint.resolve("trainer_state.json"));
         refuseOther(checkpoint, json.path("fingerprint"), fingerprint);
-        Map<String, Tensor> weights = new LinkedHashMap<>();
-        Map<String, Tensor> moments = new LinkedHashMap<>();
-        int i = 0;
-        for (Map.Entry<String, Parameter> p : optimizer.parameters().entrySet()) {
-            weights.put(p.getKey(), p.getValue().value());
-            moments.put("exp_avg." + p.getKey(), optimizer.firstMoment(i));
-            moments.put("exp_avg_sq." + p.getKey(), optimizer.secondMoment(i));
-            i++;
-        }
-        read(checkpoint.resolve("trainable.safetensors"), weights);
-        read(checkpoint.resolve("optimizer.safetensors"), moments);
+        read(checkpoint.resolve("trainable.safetensors"), weights(optimizer));
+        read(checkpoint.resolve("optimizer.safetensors"), optimizer.moments());
         if (!tensors.isEmpty()) {
             read(checkpoint.resolve("trainer.safetensors"), tensors);
         }
         optimizer.updates(json.path("updates").asLong());
         return json.path("state");
+    }
+
+    private static Map<String, Tensor> weights(Optimizer optimizer) {
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        optimizer.parameters().forEach((name, parameter) -> weights.put(name, parameter.value()));
+        return weights;
     }
 
     private static void read(Path file, Map<String, Tensor> into) {

@@ -124,7 +124,12 @@ final class Course implements AutoCloseable {
         Health.Kind healthy = trainer.healthy();
         this.health = healthy == null ? null : new Health(healthy, false, tracker);
         this.optimizer = new Optimizer(
-                trainable, config.adamBeta1(), config.adamBeta2(), config.adamEpsilon(), config.weightDecay());
+                trainable,
+                config.optim(),
+                config.adamBeta1(),
+                config.adamBeta2(),
+                config.adamEpsilon(),
+                config.weightDecay());
     }
 
     /// Runs to the end, or until it is asked to stop.

@@ -6,22 +6,33 @@ import dev.manners.tensor.DType;
 import dev.manners.tensor.NoGrad;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
+import dev.manners.tensor.Workers;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.regex.Pattern;
 
-/// AdamW over a model's trainable parameters, with gradient clipping by the global norm.
+/// Updates a model's trainable parameters, by [AdamW] alone or by [Muon] and AdamW, and clips their gradients by the
+/// global norm.
 ///
 /// Weight decay acts on matrices (linear layers, embeddings, adapters) and not on vectors (norms, biases): that is what
 /// transformers' rule by names comes to.
 public final class Optimizer implements AutoCloseable {
 
+    /// Names of what is in a numbered layer: no embedding and no head.
+    private static final Pattern IN_LAYER = Pattern.compile(".*\\.\\d+\\..*");
+
+    private static final String FIRST = "exp_avg.";
+    private static final String SECOND = "exp_avg_sq.";
+    private static final String MOMENTUM = "momentum_buffer.";
+
     private final Map<String, Parameter> named;
-    private final List<Parameter> parameters;
-    private final List<Tensor> first = new ArrayList<>();
-    private final List<Tensor> second = new ArrayList<>();
+    private final Optim optim;
+    /// By the names that PyTorch's optimizers have for them, before those of the parameters.
+    private final Map<String, Tensor> moments = new LinkedHashMap<>();
     private final double beta1;
     private final double beta2;
     private final double epsilon;
@@ -30,18 +41,26 @@ public final class Optimizer implements AutoCloseable {
 
     /// @param parameters by the names under which a checkpoint holds them
     public Optimizer(
-            Map<String, Parameter> parameters, double beta1, double beta2, double epsilon, double weightDecay) {
+            Map<String, Parameter> parameters,
+            Optim optim,
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay) {
         this.named = new LinkedHashMap<>(parameters);
-        this.parameters = List.copyOf(named.values());
+        this.optim = optim;
         this.beta1 = beta1;
         this.beta2 = beta2;
         this.epsilon = epsilon;
         this.weightDecay = weightDecay;
         try (Scope scope = Scope.open()) {
-            for (Parameter p : this.parameters) {
-                first.add(scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
-                second.add(scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
-            }
+            named.forEach((name, p) -> {
+                for (String moment : byMuon(p) ? List.of(MOMENTUM) : List.of(FIRST, SECOND)) {
+                    moments.put(
+                            moment + name,
+                            scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
+                }
+            });
         }
     }
 
@@ -58,18 +77,21 @@ public final class Optimizer implements AutoCloseable {
         return Collections.unmodifiableMap(named);
     }
 
-    Tensor firstMoment(int i) {
-        return first.get(i);
+    /// What it remembers of earlier gradients, by the names under which a checkpoint holds it.
+    Map<String, Tensor> moments() {
+        return Collections.unmodifiableMap(moments);
     }
 
-    Tensor secondMoment(int i) {
-        return second.get(i);
+    private boolean byMuon(Parameter p) {
+        return optim == Optim.MUON
+                && p.value().dim() == 2
+                && IN_LAYER.matcher(p.name()).matches();
     }
 
     /// Global norm of the gradients; parameters without one count as zero.
     public double gradNorm() {
         double squares = 0;
-        for (Parameter p : parameters) {
+        for (Parameter p : named.values()) {
             Tensor grad = p.grad();
             if (grad != null) {
                 try (Scope scope = Scope.open()) {
@@ -89,34 +111,45 @@ public final class Optimizer implements AutoCloseable {
             throw new IllegalArgumentException("gradient norm " + gradNorm);
         }
         updates++;
+        double clip = maxNorm > 0 ? Math.min(1, maxNorm / (gradNorm + 1e-6)) : 1;
+        Map<String, Tensor> byAdamW = new LinkedHashMap<>();
+        Map<String, Tensor> byMuon = new LinkedHashMap<>();
+        named.forEach((name, p) -> {
+            Tensor grad = p.grad();
+            if (grad != null) {
+                (byMuon(p) ? byMuon : byAdamW).put(name, grad);
+            }
+        });
+        adamW(byAdamW, learningRate, clip);
+        muon(byMuon, learningRate, clip);
+        named.values().forEach(Parameter::clearGrad);
+    }
+
+    private void adamW(Map<String, Tensor> gradients, double learningRate, double clip) {
         try (Scope scope = Scope.open();
                 NoGrad off = NoGrad.on()) {
-            double clip = maxNorm > 0 ? Math.min(1, maxNorm / (gradNorm + 1e-6)) : 1;
             Tensor scale = clip < 1 ? Tensor.full(1 / clip, DType.F32) : null;
             for (boolean decays : new boolean[] {true, false}) {
                 List<Tensor> values = new ArrayList<>();
                 List<Tensor> grads = new ArrayList<>();
-                List<Tensor> m = new ArrayList<>();
-                List<Tensor> v = new ArrayList<>();
+                List<Tensor> first = new ArrayList<>();
+                List<Tensor> second = new ArrayList<>();
                 List<Tensor> counts = new ArrayList<>();
-                for (int i = 0; i < parameters.size(); i++) {
-                    Parameter p = parameters.get(i);
-                    Tensor grad = p.grad();
-                    if (grad == null || p.value().dim() >= 2 != decays) {
-                        continue;
+                gradients.forEach((name, grad) -> {
+                    if (grad.dim() >= 2 == decays) {
+                        values.add(value(name));
+                        grads.add(grad);
+                        first.add(moment(FIRST, name));
+                        second.add(moment(SECOND, name));
+                        counts.add(Tensor.full((double) updates, DType.F32));
                     }
-                    values.add(p.value().detach());
-                    grads.add(grad);
-                    m.add(first.get(i));
-                    v.add(second.get(i));
-                    counts.add(Tensor.full((double) updates, DType.F32));
-                }
+                });
                 if (!values.isEmpty()) {
                     AdamW.step(
                             values,
                             grads,
-                            m,
-                            v,
+                            first,
+                            second,
                             counts,
                             learningRate,
                             beta1,
@@ -127,12 +160,30 @@ public final class Optimizer implements AutoCloseable {
                 }
             }
         }
-        parameters.forEach(Parameter::clearGrad);
+    }
+
+    private void muon(Map<String, Tensor> gradients, double learningRate, double clip) {
+        Workers.map(Workers.count(), List.copyOf(gradients.entrySet()), gradient -> {
+            try (Scope scope = Scope.open();
+                    NoGrad off = NoGrad.on()) {
+                String name = gradient.getKey();
+                Tensor clipped = gradient.getValue().mul_(clip);
+                Muon.step(value(name), clipped, moment(MOMENTUM, name), learningRate, weightDecay);
+            }
+            return gradient;
+        });
+    }
+
+    private Tensor value(String name) {
+        return Objects.requireNonNull(named.get(name)).value().detach();
+    }
+
+    private Tensor moment(String moment, String name) {
+        return Objects.requireNonNull(moments.get(moment + name));
     }
 
     @Override
     public void close() {
-        first.forEach(Tensor::close);
-        second.forEach(Tensor::close);
+        moments.values().forEach(Tensor::close);
     }
 }

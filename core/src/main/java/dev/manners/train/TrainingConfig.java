@@ -21,6 +21,11 @@ public record TrainingConfig(
         @Key(value = "Updates in all; -1: as many as num_train_epochs take", byDefault = "-1", min = -1)
         long maxSteps,
 
+        @Key(
+                value = "What turns gradients into updates; muon: Muon for the layers' matrices, AdamW for the rest",
+                byDefault = "adamw_torch_fused")
+        Optim optim,
+
         @Key(value = "Course of the learning rate", byDefault = "linear")
         Schedule lrSchedulerType,
 

@@ -1,5 +1,6 @@
 package dev.manners.train;
 
+import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -14,6 +15,7 @@ import dev.manners.files.Sha256;
 import dev.manners.model.Decoder;
 import dev.manners.model.Lora;
 import dev.manners.model.Parameter;
+import dev.manners.model.TensorFile;
 import dev.manners.tensor.DType;
 import dev.manners.tensor.Scope;
 import dev.manners.tensor.Tensor;
@@ -32,6 +34,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -83,29 +86,24 @@ class SftTrainerTest {
     }
 
     static SftConfig config(long steps, int batch, int accumulation, double learningRate) {
+        return config(steps, batch, accumulation, learningRate, "adamw_torch_fused");
+    }
+
+    private static SftConfig config(long steps, int batch, int accumulation, double learningRate, String optim) {
         return Options.with(
                 SftConfig.class,
-                Map.of(
-                        "learning_rate",
-                        learningRate,
-                        "per_device_train_batch_size",
-                        batch,
-                        "gradient_accumulation_steps",
-                        accumulation,
-                        "max_steps",
-                        steps,
-                        "weight_decay",
-                        0.01,
-                        "bf16",
-                        false,
-                        "max_length",
-                        0,
-                        "logging_steps",
-                        1,
-                        "save_steps",
-                        3,
-                        "seed",
-                        SEED));
+                Map.ofEntries(
+                        entry("learning_rate", learningRate),
+                        entry("per_device_train_batch_size", batch),
+                        entry("gradient_accumulation_steps", accumulation),
+                        entry("max_steps", steps),
+                        entry("optim", optim),
+                        entry("weight_decay", 0.01),
+                        entry("bf16", false),
+                        entry("max_length", 0),
+                        entry("logging_steps", 1),
+                        entry("save_steps", 3),
+                        entry("seed", SEED)));
     }
 
     /// What a run told its tracker.
@@ -159,12 +157,14 @@ class SftTrainerTest {
         return values;
     }
 
-    @Test
-    void overfitsOneBatchAndMovesEveryParameter() {
+    @ParameterizedTest
+    @ValueSource(strings = {"adamw_torch_fused", "muon"})
+    void overfitsOneBatchAndMovesEveryParameter(String optim) {
         try (Decoder model = tiny()) {
             Map<String, float[]> before = values(model);
             Told told = new Told();
-            trainer(model, config(150, 4, 1, 1e-2), rows(4, SEED), told, null).train();
+            trainer(model, config(150, 4, 1, 1e-2, optim), rows(4, SEED), told, null)
+                    .train();
             assertThat(told.metrics.getLast().get("loss")).isLessThan(0.05);
             assertThat(told.metrics.getLast().get("mean_token_accuracy")).isEqualTo(1.0);
             values(model).forEach((name, after) -> assertThat(after).as(name).isNotEqualTo(before.get(name)));
@@ -244,29 +244,70 @@ class SftTrainerTest {
         }
     }
 
+    @Test
+    void muonMovesTheMatricesOfTheLayersAndAdamWAllElse() {
+        Map<String, float[]> by = new LinkedHashMap<>();
+        for (String optim : List.of("adamw_torch_fused", "muon")) {
+            try (Decoder model = tiny()) {
+                Path checkpoints = folder.resolve(optim);
+                trainer(model, config(1, 4, 1, 1e-2, optim), rows(4, SEED), new Told(), checkpoints)
+                        .train();
+                values(model).forEach((name, values) -> by.put(optim + " " + name, values));
+                try (TensorFile moments = TensorFile.open(checkpoints.resolve("checkpoint-1/optimizer.safetensors"))) {
+                    for (Parameter p : model.parameters()) {
+                        boolean matrixOfLayer =
+                                p.name().contains(".layers.") && p.value().dim() == 2;
+                        boolean byMuon = optim.equals("muon") && matrixOfLayer;
+                        assertThat(moments.names())
+                                .as(p.name())
+                                .satisfies(names -> assertThat(names.contains("momentum_buffer." + p.name()))
+                                        .isEqualTo(byMuon))
+                                .satisfies(names -> assertThat(names.contains("exp_avg_sq." + p.name()))
+                                        .isEqualTo(!byMuon));
+                    }
+                }
+            }
+        }
+        try (Decoder model = tiny()) {
+            for (Parameter p : model.parameters()) {
+                boolean same = Arrays.equals(by.get("adamw_torch_fused " + p.name()), by.get("muon " + p.name()));
+                assertThat(same)
+                        .as(p.name())
+                        .isEqualTo(!(p.name().contains(".layers.") && p.value().dim() == 2));
+            }
+        }
+    }
+
     @ParameterizedTest
-    @ValueSource(ints = {1, 3, 5, 6, 8})
-    void tr12_interruptedAndResumedIsByteIdentical(int stopAfter) throws Exception {
+    @CsvSource({
+        "1, adamw_torch_fused",
+        "3, adamw_torch_fused",
+        "5, adamw_torch_fused",
+        "6, adamw_torch_fused",
+        "8, adamw_torch_fused",
+        "5, muon"
+    })
+    void tr12_interruptedAndResumedIsByteIdentical(int stopAfter, String optim) throws Exception {
+        SftConfig config = config(9, 4, 2, 1e-2, optim);
         Path straight = folder.resolve("straight");
         Path broken = folder.resolve("broken");
         Told all = new Told();
         try (Decoder model = tiny()) {
             model.attach(new Lora(4, 8, 0.2, true, List.of("all-linear")), SEED);
-            trainer(model, config(9, 4, 2, 1e-2), rows(20, SEED), all, straight).train();
+            trainer(model, config, rows(20, SEED), all, straight).train();
         }
         Told told = new Told();
         int[] asked = {0};
         try (Decoder model = tiny()) {
             model.attach(new Lora(4, 8, 0.2, true, List.of("all-linear")), SEED);
-            Outcome outcome = trainer(
-                            model, config(9, 4, 2, 1e-2), rows(20, SEED), told, broken, () -> ++asked[0] >= stopAfter)
+            Outcome outcome = trainer(model, config, rows(20, SEED), told, broken, () -> ++asked[0] >= stopAfter)
                     .train();
             assertThat(outcome.interrupted()).isTrue();
             assertThat(outcome.steps()).isEqualTo(stopAfter);
         }
         try (Decoder model = tiny()) {
             model.attach(new Lora(4, 8, 0.2, true, List.of("all-linear")), SEED);
-            trainer(model, config(9, 4, 2, 1e-2), rows(20, SEED), told, broken).train();
+            trainer(model, config, rows(20, SEED), told, broken).train();
         }
         assertThat(told.metrics).isEqualTo(all.metrics);
         assertThat(hashes(broken.resolve("checkpoint-9"))).isEqualTo(hashes(straight.resolve("checkpoint-9")));
@@ -406,7 +447,8 @@ class SftTrainerTest {
     @Test
     void tr09_anInfiniteGradientNormIsNeverStepped() {
         try (Decoder model = tiny();
-                Optimizer optimizer = new Optimizer(model.trainableByName(), 0.9, 0.999, 1e-8, 0)) {
+                Optimizer optimizer =
+                        new Optimizer(model.trainableByName(), Optim.ADAMW_TORCH_FUSED, 0.9, 0.999, 1e-8, 0)) {
             for (double norm : new double[] {Double.POSITIVE_INFINITY, Double.NaN}) {
                 assertThatThrownBy(() -> optimizer.step(1e-3, norm, 1)).isInstanceOf(IllegalArgumentException.class);
             }
