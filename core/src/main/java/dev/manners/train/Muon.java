@@ -49,9 +49,12 @@ final class Muon {
         Tensor x = tall ? g.transpose(0, 1).contiguous() : g;
         x = x.div(x.normAll().add(1e-7));
         for (int i = 0; i < STEPS; i++) {
-            Tensor gram = x.matmul(x.transpose(0, 1));
-            // x ← (A + B gram + C gram²) x
-            x = x.addProduct(A, gram.addProduct(B, gram, gram, C), x, 1);
+            // A large matrix' products are not to lie about until the last.
+            try (Scope scope = Scope.open()) {
+                Tensor gram = x.matmul(x.transpose(0, 1));
+                // x ← (A + B gram + C gram²) x
+                x.copy_(x.addProduct(A, gram.addProduct(B, gram, gram, C), x, 1));
+            }
         }
         return tall ? x.transpose(0, 1) : x;
     }

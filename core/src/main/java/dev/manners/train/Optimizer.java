@@ -23,14 +23,13 @@ import java.util.regex.Pattern;
 public final class Optimizer implements AutoCloseable {
 
     /// Names of what is in a numbered layer: no embedding and no head.
-    private static final Pattern IN_LAYER = Pattern.compile(".*\\.\\d+\\..*");
+    private static final Pattern IN_LAYER = Pattern.compile("\\.\\d+\\.");
 
     private static final String FIRST = "exp_avg.";
     private static final String SECOND = "exp_avg_sq.";
     private static final String MOMENTUM = "momentum_buffer.";
 
     private final Map<String, Parameter> named;
-    private final Optim optim;
     /// By the names that PyTorch's optimizers have for them, before those of the parameters.
     private final Map<String, Tensor> moments = new LinkedHashMap<>();
     private final double beta1;
@@ -48,14 +47,16 @@ public final class Optimizer implements AutoCloseable {
             double epsilon,
             double weightDecay) {
         this.named = new LinkedHashMap<>(parameters);
-        this.optim = optim;
         this.beta1 = beta1;
         this.beta2 = beta2;
         this.epsilon = epsilon;
         this.weightDecay = weightDecay;
         try (Scope scope = Scope.open()) {
             named.forEach((name, p) -> {
-                for (String moment : byMuon(p) ? List.of(MOMENTUM) : List.of(FIRST, SECOND)) {
+                boolean byMuon = optim == Optim.MUON
+                        && p.value().dim() == 2
+                        && IN_LAYER.matcher(p.name()).find();
+                for (String moment : byMuon ? List.of(MOMENTUM) : List.of(FIRST, SECOND)) {
                     moments.put(
                             moment + name,
                             scope.keepForever(Tensor.zeros(DType.F32, p.value().shape())));
@@ -80,12 +81,6 @@ public final class Optimizer implements AutoCloseable {
     /// What it remembers of earlier gradients, by the names under which a checkpoint holds it.
     Map<String, Tensor> moments() {
         return Collections.unmodifiableMap(moments);
-    }
-
-    private boolean byMuon(Parameter p) {
-        return optim == Optim.MUON
-                && p.value().dim() == 2
-                && IN_LAYER.matcher(p.name()).matches();
     }
 
     /// Global norm of the gradients; parameters without one count as zero.
@@ -117,7 +112,7 @@ public final class Optimizer implements AutoCloseable {
         named.forEach((name, p) -> {
             Tensor grad = p.grad();
             if (grad != null) {
-                (byMuon(p) ? byMuon : byAdamW).put(name, grad);
+                (moments.containsKey(MOMENTUM + name) ? byMuon : byAdamW).put(name, grad);
             }
         });
         adamW(byAdamW, learningRate, clip);
